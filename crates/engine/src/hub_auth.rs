@@ -1,0 +1,403 @@
+//! Which device connects: its SAS token or certificate is checked against the candidates of all tenants, and its
+//! session is kept.
+
+use crate::{
+    Engine, EngineError,
+    authentication::X509,
+    authorities, devices,
+    notices::{MAX_STALENESS, Notice, NoticeKind},
+    policies::{self, Policy, Right},
+    provisioning, x509,
+};
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+use muster_model::{
+    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, device::SymmetricKeys,
+    wire::sas,
+};
+use muster_store::{devices as stored, hub_sessions};
+use rustls::pki_types::CertificateDer;
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Tenants that may have a device of the same id; the token is tried with each of their keys.
+const MAX_CANDIDATES: u32 = 16;
+/// Device ids whose keys are kept opened.
+const CACHED_DEVICES: u64 = 20_000;
+/// Tenants whose certificate authorities are kept.
+const CACHED_TENANTS: u64 = 1_000;
+
+/// What a device says of itself in its CONNECT.
+#[derive(Clone, Copy)]
+pub struct Connect<'a> {
+    /// The hub's name in the username.
+    pub host: &'a str,
+    /// The device.
+    pub device: &'a DeviceId,
+    /// The module, if it is one.
+    pub module: Option<&'a ModuleId>,
+    /// The SAS token.
+    pub password: Option<&'a str>,
+    /// The model that the device says it follows.
+    pub model_id: Option<&'a str>,
+    /// The client library, for diagnosis.
+    pub client_type: Option<&'a str>,
+    /// Where it connects from.
+    pub peer: IpAddr,
+    /// The certificates that it has shown: its own, whose key it has proven to have, then those above it.
+    pub chain: &'a [CertificateDer<'static>],
+}
+
+impl std::fmt::Debug for Connect<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("host", &self.host)
+            .field("device", &self.device)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A device that has proven who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSession {
+    /// Its tenant.
+    pub tenant: TenantKey,
+    /// Its tenant's id in addresses.
+    pub tenant_id: TenantId,
+    /// Its number.
+    pub device: DeviceKey,
+    /// Its id.
+    pub device_id: DeviceId,
+    /// The partition that its messages go to.
+    pub partition: u16,
+    /// Higher than of any earlier session of the device; the higher one wins. 0 before [`opened`].
+    pub epoch: i64,
+    /// When its token expires; the connection ends then.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The model it announced.
+    pub model_id: Option<String>,
+}
+
+/// Why a device may not connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectRefused {
+    /// Unknown device, wrong host, bad or expired token, blocked device: the device is told no more than that.
+    #[error("device refused: {reason}")]
+    BadCredential {
+        /// Why, for the log and the operator.
+        reason: &'static str,
+    },
+    /// Something that Muster depends on does not answer: the device should try again.
+    #[error("device cannot be checked now")]
+    Unavailable(#[source] EngineError),
+}
+
+/// The devices that may stand behind an id, with their keys opened: connecting must be fast.
+pub(crate) struct Credentials {
+    known: Cache<DeviceId, Arc<[Known]>>,
+    policies: Cache<(), Arc<[policies::Known]>>,
+    authorities: Cache<TenantKey, Arc<[Vec<u8>]>>,
+    /// Raised by each notice: what was read before one must not be kept after it.
+    changes: AtomicU64,
+}
+
+struct Known {
+    tenant: TenantKey,
+    tenant_id: TenantId,
+    device: DeviceKey,
+    enabled: bool,
+    provisioned: bool,
+    template: Option<TemplateId>,
+    proof: Option<Proof>,
+}
+
+/// What a device proves itself with.
+enum Proof {
+    Keys(SymmetricKeys),
+    Certificate(X509),
+}
+
+/// What a client has shown.
+struct Shown<'a> {
+    token: Result<sas::Token, &'static str>,
+    chain: &'a [CertificateDer<'static>],
+}
+
+impl Credentials {
+    pub(crate) fn new() -> Self {
+        Self {
+            known: Cache::builder().max_capacity(CACHED_DEVICES).time_to_live(MAX_STALENESS).build(),
+            policies: Cache::builder().max_capacity(1).time_to_live(MAX_STALENESS).build(),
+            authorities: Cache::builder().max_capacity(CACHED_TENANTS).time_to_live(MAX_STALENESS).build(),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// Drops what the notice is about.
+    pub(crate) async fn hear(&self, notice: &Notice) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        if matches!(notice.kind, NoticeKind::Tenant | NoticeKind::All) {
+            self.policies.invalidate_all();
+            self.authorities.invalidate_all();
+        }
+        match (notice.kind, DeviceId::parse(&notice.id)) {
+            (NoticeKind::Device, Ok(device)) => self.known.invalidate(&device).await,
+            (NoticeKind::Device | NoticeKind::Tenant | NoticeKind::All, _) => self.known.invalidate_all(),
+            _ => {}
+        }
+    }
+
+    async fn of(&self, engine: &Engine, id: &DeviceId) -> Result<Arc<[Known]>, EngineError> {
+        if let Some(known) = self.known.get(id).await {
+            return Ok(known);
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let tx = engine.store().begin_system_read(&SystemScope).await?;
+        let candidates = stored::candidates(&tx, &SystemScope, id, MAX_CANDIDATES + 1).await?;
+        drop(tx);
+        if candidates.len() > MAX_CANDIDATES as usize {
+            tracing::warn!(device.id = %id, "more than {MAX_CANDIDATES} tenants have this device id: none can connect");
+            return Ok(Arc::from([]));
+        }
+        let known: Result<Vec<Known>, EngineError> =
+            candidates.into_iter().map(|candidate| Known::open(engine, candidate)).collect();
+        let known: Arc<[Known]> = known?.into();
+        self.known.insert(id.clone(), Arc::clone(&known)).await;
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.known.invalidate(id).await;
+        }
+        Ok(known)
+    }
+
+    /// The policies of all tenants.
+    pub(crate) async fn policies(&self, engine: &Engine) -> Result<Arc<[policies::Known]>, EngineError> {
+        if let Some(known) = self.policies.get(&()).await {
+            return Ok(known);
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let known = policies::all(engine).await?;
+        self.policies.insert((), Arc::clone(&known)).await;
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.policies.invalidate_all();
+        }
+        Ok(known)
+    }
+
+    /// The certificates of a tenant's verified authorities.
+    pub(crate) async fn authorities(&self, engine: &Engine, tenant: TenantKey) -> Result<Arc<[Vec<u8>]>, EngineError> {
+        if let Some(known) = self.authorities.get(&tenant).await {
+            return Ok(known);
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let known: Arc<[Vec<u8>]> = authorities::verified(engine, &Scope { tenant }).await?.into();
+        self.authorities.insert(tenant, Arc::clone(&known)).await;
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.authorities.invalidate_all();
+        }
+        Ok(known)
+    }
+}
+
+impl Known {
+    fn open(engine: &Engine, candidate: stored::Candidate) -> Result<Self, EngineError> {
+        let stored::Candidate { tenant, tenant_id, device, enabled, provisioned, template, credentials } = candidate;
+        let keys = credentials.map(|sealed| devices::open_keys(engine, device, &sealed)).transpose()?;
+        let proof = keys.map(|keys| match keys.x509 {
+            Some(x509) => Proof::Certificate(x509),
+            None => Proof::Keys(keys.keys),
+        });
+        Ok(Self { tenant, tenant_id, device, enabled, provisioned, template, proof })
+    }
+
+    /// Whether what was shown proves that the client is this device, which is called `id`. A device of keys needs a
+    /// token, whatever certificate there is; one of certificates needs its certificate, whatever token there is.
+    async fn proven(&self, engine: &Engine, id: &DeviceId, shown: &Shown<'_>) -> Result<bool, EngineError> {
+        match (&self.proof, &shown.token, shown.chain) {
+            (Some(Proof::Keys(keys)), Ok(token), _) => match &token.skn {
+                // Both are tried always, so that the time does not tell which one it was.
+                None => Ok(token.verify(&keys.primary_key) | token.verify(&keys.secondary_key)),
+                Some(name) => self.vouched_for(engine, name, token).await,
+            },
+            (Some(Proof::Certificate(X509::SelfSigned { primary, secondary })), _, [own, ..]) => {
+                let mut thumbprints = primary.iter().chain(secondary);
+                Ok(thumbprints.any(|thumbprint| x509::has_thumbprint(own, thumbprint)))
+            }
+            (Some(Proof::Certificate(X509::CertificateAuthority)), _, [own, ..]) => {
+                if x509::common_name(own).as_deref() != Some(id.as_str()) {
+                    return Ok(false);
+                }
+                let authorities = engine.credentials().authorities(engine, self.tenant).await?;
+                Ok(x509::leads_to(shown.chain, &authorities, engine.clock().now()))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the token is of a policy of the tenant that may connect in any device's place.
+    async fn vouched_for(&self, engine: &Engine, name: &str, token: &sas::Token) -> Result<bool, EngineError> {
+        let Some(policy) = Policy::from_name(name).filter(|policy| policy.grants(Right::DeviceConnect)) else {
+            return Ok(false);
+        };
+        let policies = engine.credentials().policies(engine).await?;
+        Ok(policies.iter().any(|known| known.is_of(self.tenant) && known.signed(policy, token)))
+    }
+}
+
+impl Shown<'_> {
+    /// Why nothing was proven, as far as that can be told.
+    fn refusal(&self) -> &'static str {
+        match (&self.token, self.chain) {
+            (Err(reason), []) => reason,
+            (Err(_), _) => "no device has this id and certificate",
+            (Ok(_), _) => "no device has this id and key",
+        }
+    }
+}
+
+fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, &'static str> {
+    let token = connect.password.ok_or("there is neither token nor certificate")?;
+    let token = sas::Token::parse(token).map_err(|_| "the password is no token")?;
+    if token.expired(engine.clock().now()) {
+        return Err("the token has expired");
+    }
+    if !token.covers_device(connect.host, connect.device) {
+        return Err("the token is for another device");
+    }
+    Ok(token)
+}
+
+/// Checks who connects. The session is not noted yet: that is [`opened`].
+///
+/// # Errors
+/// [`ConnectRefused`].
+pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
+    let refused = |reason| ConnectRefused::BadCredential { reason };
+    if !connect.host.eq_ignore_ascii_case(&engine.config().hub_host) {
+        return Err(refused("the username names another hub"));
+    }
+    if connect.module.is_some() {
+        return Err(refused("the module is not known"));
+    }
+    let shown = Shown { token: token(engine, &connect), chain: connect.chain };
+    if shown.token.is_err() && shown.chain.is_empty() {
+        return Err(refused(shown.refusal()));
+    }
+    let known = engine.credentials().of(engine, connect.device).await.map_err(ConnectRefused::Unavailable)?;
+    let mut matching = Vec::new();
+    for device in known.iter() {
+        if device.proven(engine, connect.device, &shown).await.map_err(ConnectRefused::Unavailable)? {
+            matching.push(device);
+        }
+    }
+    let device = match matching.as_slice() {
+        [] => return Err(refused(shown.refusal())),
+        [device] => device,
+        _ => return Err(refused("devices of several tenants have this id and credential")),
+    };
+    if !device.enabled {
+        return Err(refused("the device is blocked"));
+    }
+    let session = DeviceSession {
+        tenant: device.tenant,
+        tenant_id: device.tenant_id.clone(),
+        device: device.device,
+        device_id: connect.device.clone(),
+        partition: partition_of(device.tenant, device.device, engine.partitions()),
+        epoch: 0,
+        // A certificate ends with no connection of its own accord.
+        expires_at: match &device.proof {
+            Some(Proof::Keys(_)) => shown.token.as_ref().ok().and_then(sas::Token::expires_at),
+            _ => None,
+        },
+        model_id: connect.model_id.map(str::to_owned),
+    };
+    if !device.provisioned || (device.template.is_none() && session.model_id.is_some()) {
+        let model = session.model_id.as_deref();
+        let adopted = provisioning::first_contact(engine, &session, model).await;
+        adopted.map_err(ConnectRefused::Unavailable)?;
+    }
+    Ok(session)
+}
+
+/// Notes that the session holds the device's connection from now on, and gives it its epoch; whichever instance held
+/// it before is told to let go.
+///
+/// # Errors
+/// [`ConnectRefused::Unavailable`]: the connection must not be accepted then.
+pub async fn opened(engine: &Engine, session: &mut DeviceSession) -> Result<(), ConnectRefused> {
+    let opened = engine.connections().open(engine, session).await.map_err(ConnectRefused::Unavailable)?;
+    session.epoch = opened;
+    engine.local_pushes().take_from_simulator(session);
+    Ok(())
+}
+
+/// Notes that the session is over. It waits for no answer: what is lost here the lease heals.
+pub async fn closed(engine: &Engine, session: &DeviceSession) {
+    engine.connections().close(session).await;
+}
+
+/// What the device had subscribed to, for a session that is taken up again.
+///
+/// # Errors
+/// [`EngineError::Unavailable`].
+pub async fn subscriptions(engine: &Engine, session: &DeviceSession) -> Result<Vec<String>, EngineError> {
+    let scope = session.scope();
+    let tx = engine.store().begin_read(&scope).await?;
+    Ok(hub_sessions::subscriptions(&tx, &scope, session.device, None).await?)
+}
+
+/// Keeps what the device has subscribed to; nothing = forgotten.
+///
+/// # Errors
+/// [`EngineError::Unavailable`].
+pub async fn save_subscriptions(
+    engine: &Engine,
+    session: &DeviceSession,
+    filters: &[String],
+) -> Result<(), EngineError> {
+    let scope = session.scope();
+    let tx = engine.store().begin(&scope).await?;
+    hub_sessions::save_subscriptions(&tx, &scope, session.device, None, filters).await?;
+    Ok(tx.commit().await?)
+}
+
+impl DeviceSession {
+    /// The device's tenant as a scope.
+    pub fn scope(&self) -> Scope {
+        Scope { tenant: self.tenant }
+    }
+}
+
+/// The partition that a device's messages go to: the same in every process and release, or a device's messages would
+/// overtake each other.
+pub fn partition_of(tenant: TenantKey, device: DeviceKey, partitions: u16) -> u16 {
+    let bytes = tenant.0.to_be_bytes().into_iter().chain(device.0.to_be_bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // FNV-1a's low bits are weak; folding mixes the high ones in.
+    ((hash ^ (hash >> 32)) % u64::from(partitions.max(1))) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_even_and_never_move() {
+        let mut counts = [0; 8];
+        for device in 0..8_000 {
+            counts[usize::from(partition_of(TenantKey(1), DeviceKey((1 << 32) | device), 8))] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+        assert_eq!(partition_of(TenantKey(3), DeviceKey(42), 8), FIXED);
+    }
+
+    /// Raising this number moves devices between partitions while messages are under way.
+    const FIXED: u16 = 3;
+}

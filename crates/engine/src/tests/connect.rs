@@ -1,0 +1,158 @@
+//! Devices connect to the hub.
+
+use super::{devices::new, *};
+use crate::{
+    devices::{self, DevicePatch},
+    hub_auth::{self, Connect, ConnectRefused, DeviceSession},
+    precondition::IfMatch,
+};
+use muster_model::{ModuleId, device::SymmetricKeys, push::PushAction};
+use muster_store::devices as stored;
+
+async fn connect(home: &Home, id: &str, token: &str) -> Result<DeviceSession, ConnectRefused> {
+    connect_to(home, HOST, id, Some(token)).await
+}
+
+async fn connect_to(home: &Home, host: &str, id: &str, token: Option<&str>) -> Result<DeviceSession, ConnectRefused> {
+    let device = device(id);
+    let peer = std::net::IpAddr::from([192, 0, 2, 1]);
+    let connect = Connect {
+        host,
+        device: &device,
+        module: None,
+        password: token,
+        model_id: None,
+        client_type: None,
+        peer,
+        chain: &[],
+    };
+    assert!(!format!("{connect:?}").contains("sig"), "no token in Debug");
+    hub_auth::authenticate(&home.engine, connect).await
+}
+
+fn refused(result: Result<DeviceSession, ConnectRefused>) -> bool {
+    matches!(result, Err(ConnectRefused::BadCredential { .. }))
+}
+
+async fn make(home: &Home, tenant: &Tenant, id: &str) -> SymmetricKeys {
+    devices::create(&home.engine, &tenant.admin, new(id)).await.expect("a device");
+    devices::credentials(&home.engine, &tenant.admin, &device(id)).await.expect("credentials").symmetric_key
+}
+
+#[tokio::test]
+async fn either_key_connects_and_nothing_else() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    let keys = make(&home, &tenant, "pump-1").await;
+    for key in [&keys.primary_key, &keys.secondary_key] {
+        let session = connect(&home, "pump-1", &hub_token(&home, "pump-1", key)).await.expect("connected");
+        assert_eq!(session.tenant_id.as_str(), "plant");
+        assert_eq!(session.expires_at, Some(home.engine.clock().now() + Duration::hours(1)));
+    }
+    let good = hub_token(&home, "pump-1", &keys.primary_key);
+    assert!(connect_to(&home, "HUB.test", "pump-1", Some(&good)).await.is_ok(), "host names have no case");
+    let other_key = tenant.made.keys.primary_key.clone();
+    assert!(refused(connect(&home, "pump-1", &hub_token(&home, "pump-1", &other_key)).await), "the group's key");
+    assert!(refused(connect(&home, "pump-2", &good).await), "unknown device, foreign token");
+    assert!(refused(connect(&home, "pump-2", &hub_token(&home, "pump-2", &keys.primary_key)).await), "unknown device");
+    assert!(refused(connect(&home, "pump-1", "nonsense").await));
+    assert!(refused(connect_to(&home, HOST, "pump-1", None).await), "no token");
+    assert!(refused(connect_to(&home, "elsewhere", "pump-1", Some(&good)).await), "another hub");
+    let (id, module) = (device("pump-1"), ModuleId::parse("m").expect("an id"));
+    let peer = std::net::IpAddr::from([192, 0, 2, 1]);
+    let connect = Connect {
+        host: HOST,
+        device: &id,
+        module: Some(&module),
+        password: Some(&good),
+        model_id: None,
+        client_type: None,
+        peer,
+        chain: &[],
+    };
+    assert!(refused(hub_auth::authenticate(&home.engine, connect).await), "modules are not known");
+    home.advance(Duration::hours(1) + Duration::seconds(299));
+    assert!(connect_to(&home, HOST, "pump-1", Some(&good)).await.is_ok(), "clocks drift");
+    home.advance(Duration::seconds(2));
+    assert!(refused(connect_to(&home, HOST, "pump-1", Some(&good)).await), "expired");
+    home.end().await;
+}
+
+#[tokio::test]
+async fn two_tenants_may_have_the_same_device_id() {
+    let home = Home::new().await;
+    let (plant, other) = (home.tenant("plant").await, home.tenant("other").await);
+    for tenant in [&plant, &other] {
+        let keys = make(&home, tenant, "pump-1").await;
+        let session = connect(&home, "pump-1", &hub_token(&home, "pump-1", &keys.primary_key)).await;
+        assert_eq!(session.expect("connected").tenant, tenant.admin.scope.tenant);
+    }
+    let same = SymmetricKeys {
+        primary_key: "c2FtZSBrZXkgZm9yIGJvdGg=".into(),
+        secondary_key: "c2FtZSBrZXkgZm9yIGJvdGg=".into(),
+    };
+    for tenant in [&plant, &other] {
+        devices::set_keys(&home.engine, &tenant.admin, &device("pump-1"), same.clone()).await.expect("set");
+    }
+    let token = hub_token(&home, "pump-1", &same.primary_key);
+    assert!(refused(connect(&home, "pump-1", &token).await), "whose it is cannot be told");
+    home.end().await;
+}
+
+#[tokio::test]
+async fn a_blocked_or_deleted_device_is_cut_off_at_once() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    let keys = make(&home, &tenant, "pump-1").await;
+    let token = hub_token(&home, "pump-1", &keys.primary_key);
+    let mut pushes = home.engine.pushes().await.expect("pushes");
+    let mut session = connect(&home, "pump-1", &token).await.expect("connected");
+    hub_auth::opened(&home.engine, &mut session).await.expect("opened");
+    assert!(session.epoch > 0);
+
+    let block = |enabled| DevicePatch { enabled: Some(enabled), ..DevicePatch::default() };
+    let (admin, id) = (&tenant.admin, device("pump-1"));
+    devices::update(&home.engine, admin, &id, block(false), &IfMatch::Any).await.expect("blocked");
+    let push = pushes.recv().await.expect("a push");
+    assert!(matches!(push.action, PushAction::Disconnect { .. }));
+    assert_eq!((push.device, push.epoch), (session.device, session.epoch));
+    assert!(refused(connect(&home, "pump-1", &token).await), "blocked");
+
+    devices::update(&home.engine, admin, &id, block(true), &IfMatch::Any).await.expect("unblocked");
+    let mut session = connect(&home, "pump-1", &token).await.expect("connected again");
+    hub_auth::opened(&home.engine, &mut session).await.expect("opened");
+    devices::delete(&home.engine, admin, &id, &IfMatch::Any).await.expect("deleted");
+    assert!(matches!(pushes.recv().await.expect("a push").action, PushAction::Disconnect { .. }));
+    assert!(refused(connect(&home, "pump-1", &token).await), "deleted");
+    home.end().await;
+}
+
+#[tokio::test]
+async fn a_session_is_noted_and_a_newer_one_is_higher() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    let keys = make(&home, &tenant, "pump-1").await;
+    let token = hub_token(&home, "pump-1", &keys.primary_key);
+    let mut first = connect(&home, "pump-1", &token).await.expect("connected");
+    hub_auth::opened(&home.engine, &mut first).await.expect("opened");
+    let mut second = connect(&home, "pump-1", &token).await.expect("connected");
+    hub_auth::opened(&home.engine, &mut second).await.expect("opened");
+    assert!(second.epoch > first.epoch);
+
+    hub_auth::save_subscriptions(&home.engine, &first, &["$iothub/twin/res/#".into()]).await.expect("saved");
+    assert_eq!(hub_auth::subscriptions(&home.engine, &second).await.expect("read"), ["$iothub/twin/res/#"]);
+
+    let scope = &tenant.admin.scope;
+    let read = async || {
+        let tx = home.engine.store().begin_read(scope).await.expect("a transaction");
+        stored::get(&tx, scope, &device("pump-1")).await.expect("a device")
+    };
+    assert!(read().await.connected);
+    assert!(read().await.provisioned, "it has connected once");
+    hub_auth::closed(&home.engine, &first).await;
+    hub_auth::closed(&home.engine, &second).await;
+    let engine = home.engine.clone();
+    home.end().await;
+    let tx = engine.store().begin_read(scope).await.expect("a transaction");
+    assert!(!stored::get(&tx, scope, &device("pump-1")).await.expect("a device").connected);
+}

@@ -1,0 +1,14 @@
+//! What devices do over HTTPS: send telemetry, fetch their messages one by one (`iot-hub-wire.md` §5). Every
+//! `api-version` is answered alike.
+
+mod caller;
+mod events;
+mod messages;
+
+use actix_web::web::ServiceConfig;
+
+/// The routes.
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    events::configure(config);
+    messages::configure(config);
+}

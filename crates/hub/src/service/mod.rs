@@ -1,0 +1,26 @@
+//! The service API over HTTPS: what back-end services do with the hub, under a policy's token
+//! (`iot-hub-wire.md` §6). Every `api-version` is answered alike.
+
+mod bulk;
+mod caller;
+pub(crate) mod lock;
+mod messages;
+mod methods;
+mod query;
+mod registry;
+mod reply;
+mod twins;
+
+pub(crate) use caller::Service;
+
+use actix_web::web::ServiceConfig;
+
+/// The routes.
+pub(crate) fn configure(config: &mut ServiceConfig) {
+    query::configure(config);
+    bulk::configure(config);
+    registry::configure(config);
+    twins::configure(config);
+    methods::configure(config);
+    messages::configure(config);
+}

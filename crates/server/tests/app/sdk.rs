@@ -1,0 +1,162 @@
+//! Microsoft's Python SDK against the product: every way to prove who one is, over MQTT and over WebSocket.
+
+use crate::on_both;
+use muster_engine::{
+    authentication::{self, Authentication, X509},
+    authorities::{self, Verification},
+    identity,
+};
+use muster_model::{Caller, wire::sas};
+use muster_testkit::{Backend, Bootstrapped, TestApp, eventually, skip};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use secrecy::ExposeSecret;
+use std::{path::PathBuf, process::Output, time::Duration};
+use tokio::{process::Command, time::timeout};
+
+on_both! {
+    keys_work_over_mqtt_and_websocket
+    certificates_work_over_mqtt_and_websocket
+    enrollments_are_managed_and_used
+}
+
+/// The SDK waits up to a minute for an answer before it gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The interpreter with the SDK.
+fn python(name: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("MUSTER_TEST_PYTHON").map(PathBuf::from);
+    if found.is_none() {
+        skip(name, "no MUSTER_TEST_PYTHON");
+    }
+    found
+}
+
+/// Lets the SDK's device run with these arguments.
+async fn device(python: &PathBuf, app: &TestApp, arguments: &[&str]) {
+    run(python, app, "identity.py", arguments).await;
+}
+
+/// Lets a script run with these arguments.
+async fn run(python: &PathBuf, app: &TestApp, script: &str, arguments: &[&str]) {
+    let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/python")).join(script);
+    let ca = app.folder().join("tls/ca.pem");
+    let mut command = Command::new(python);
+    command
+        .env("REQUESTS_CA_BUNDLE", &ca)
+        .arg(script)
+        .args(["--host", &app.app().engine().config().hub_host])
+        .arg("--ca")
+        .arg(ca);
+    let output: Output = timeout(PATIENCE, command.args(arguments).kill_on_drop(true).output()).await.unwrap().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim().ends_with("ok"), "{arguments:?}: {said}\n{errors}");
+}
+
+async fn admin(app: &TestApp, tenant: &Bootstrapped) -> Caller {
+    let token = tenant.tenant.api_token.as_ref().unwrap().expose_secret();
+    identity::api_token(app.app().engine(), token).await.unwrap()
+}
+
+async fn messages_arrive(tenant: &Bootstrapped, count: i64) {
+    eventually("the messages", || async {
+        (tenant.admin.get("/api/ledger").await.ok()["received"] == count).then_some(())
+    })
+    .await;
+}
+
+async fn keys_work_over_mqtt_and_websocket(backend: Backend) {
+    let name = "sdk::keys_work_over_mqtt_and_websocket";
+    let Some(python) = python(name) else { return };
+    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
+    let tenant = app.bootstrap("contoso").await;
+    let scope = tenant.tenant.id_scope.to_string();
+    let key = |id: &str| sas::derive_key(&tenant.tenant.keys.primary_key, id).unwrap();
+    let (first, second) = (key("py-mqtt"), key("py-websocket"));
+    device(&python, &app, &["--device", "py-mqtt", "--key", &first, "--id-scope", &scope]).await;
+    device(&python, &app, &["--device", "py-websocket", "--key", &second, "--id-scope", &scope, "--websockets"]).await;
+    messages_arrive(&tenant, 2).await;
+    app.stop().await;
+}
+
+async fn certificates_work_over_mqtt_and_websocket(backend: Backend) {
+    let name = "sdk::certificates_work_over_mqtt_and_websocket";
+    let Some(python) = python(name) else { return };
+    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
+    let tenant = app.bootstrap("contoso").await;
+    let (engine, admin) = (app.app().engine(), admin(&app, &tenant).await);
+
+    let params = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = params("Plant");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = authority.self_signed(&authority_key).unwrap();
+    let id = "plant".parse().unwrap();
+    authorities::upload(engine, &admin, id, &authority.pem(), Verification::OnUpload).await.unwrap();
+
+    let (own_key, issued_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let own = params("anything").self_signed(&own_key).unwrap();
+    let issuer = Issuer::from_ca_cert_der(authority.der(), &authority_key).unwrap();
+    let issued = params("py-ca").signed_by(&issued_key, &issuer).unwrap();
+    let thumbprint = X509::SelfSigned { primary: Some(authorities::thumbprint(own.der())), secondary: None };
+    for (id, x509, certificate, key) in
+        [("py-self", thumbprint, &own, &own_key), ("py-ca", X509::CertificateAuthority, &issued, &issued_key)]
+    {
+        tenant.admin.put(&format!("/api/devices/{id}"), serde_json::json!({})).await.ok();
+        authentication::set(engine, &admin, &id.parse().unwrap(), Authentication::X509(x509)).await.unwrap();
+        let file = |kind: &str, text: String| {
+            let path = app.folder().join(format!("{id}.{kind}.pem"));
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (certificate, key) = (file("certificate", certificate.pem()), file("key", key.serialize_pem()));
+        let arguments = ["--device", id, "--certificate", &certificate, "--private-key", &key];
+        device(&python, &app, &arguments).await;
+        device(&python, &app, &[&arguments[..], &["--websockets"]].concat()).await;
+    }
+    messages_arrive(&tenant, 4).await;
+    app.stop().await;
+}
+
+async fn enrollments_are_managed_and_used(backend: Backend) {
+    let name = "sdk::enrollments_are_managed_and_used";
+    let Some(python) = python(name) else { return };
+    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
+    let tenant = app.bootstrap("contoso").await;
+    let params = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let (root_key, own_key, issued_key) =
+        (KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut root = params("Plant");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = root.self_signed(&root_key).unwrap();
+    let own = params("py-own").self_signed(&own_key).unwrap();
+    let issuer = Issuer::from_ca_cert_der(root.der(), &root_key).unwrap();
+    let issued = params("py-issued").signed_by(&issued_key, &issuer).unwrap();
+    let file = |name: &str, text: String| {
+        let path = app.folder().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let scope = tenant.tenant.id_scope.to_string();
+    let arguments = [
+        ("--connection-string", tenant.tenant.connection_strings["provisioningserviceowner"].clone()),
+        ("--id-scope", scope),
+        ("--certificate", file("own.pem", own.pem())),
+        ("--private-key", file("own.key", own_key.serialize_pem())),
+        ("--root", file("root.pem", root.pem())),
+        ("--issued", file("issued.pem", issued.pem())),
+        ("--issued-key", file("issued.key", issued_key.serialize_pem())),
+    ];
+    let arguments: Vec<&str> = arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+    run(&python, &app, "enrollments.py", &arguments).await;
+    let twin = tenant.admin.get("/api/devices/renamed").await.ok();
+    assert_eq!(twin["id"], "renamed");
+    app.stop().await;
+}

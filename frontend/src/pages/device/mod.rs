@@ -1,0 +1,183 @@
+//! A device: its state at the top, and tabs for what it sends, has and needs.
+
+mod actions;
+mod connect;
+mod overview;
+mod properties;
+mod raw;
+
+pub use overview::moving_window;
+
+use leptos::prelude::*;
+use leptos_router::components::A;
+use leptos_router::hooks::use_params_map;
+use muster_contract::device::{ConnectionState, Device};
+use muster_contract::live::LiveEvent;
+use muster_contract::rule::Rule;
+use muster_contract::template::DeviceTemplate;
+use muster_model::{DeviceId, Permission};
+
+use super::segment;
+use super::shell::{set_shown, set_title};
+use crate::api::{Api, ApiError, use_api};
+use crate::components::icon::Icon;
+use crate::components::pill::{connection_dot, connection_name, pill, status_pill};
+use crate::components::states::{Blank, Skeleton, bones, failure};
+use crate::components::time::Ago;
+use crate::format;
+use crate::live::use_live;
+use crate::load::{Load, Loader};
+use crate::session::{Rights, use_rights};
+
+/// A device and its template, as the tabs need them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The device.
+    pub device: Device,
+    /// Its template, if it has one.
+    pub template: Option<DeviceTemplate>,
+    /// The rules of the tenant, whose limits charts show.
+    pub rules: Vec<Rule>,
+}
+
+/// The page of a device.
+#[component]
+pub fn DevicePage() -> impl IntoView {
+    set_title("Devices");
+    let params = use_params_map();
+    let id = Memo::new(move |_| DeviceId::parse(params.with(|params| params.get("device")).unwrap_or_default()).ok());
+    move || match id.get() {
+        Some(id) => view! { <DeviceView id /> }.into_any(),
+        None => view! { <Blank mark=Icon::Device title="This is no device ID" text="The address may be mistyped." /> }
+            .into_any(),
+    }
+}
+
+async fn load(api: Api, rights: Rights, id: DeviceId) -> Result<Known, ApiError> {
+    let device: Device = api.get(&api.urls().device(&id)).await?;
+    let template = match &device.template {
+        Some(template) => Some(api.get(&api.urls().template(template)).await?),
+        None => None,
+    };
+    let rules =
+        if rights.may(Permission::RulesView) { api.get_all(&api.urls().rules(), 1_000).await? } else { Vec::new() };
+    Ok(Known { device, template, rules })
+}
+
+#[component]
+fn DeviceView(id: DeviceId) -> impl IntoView {
+    let api = use_api();
+    let live = use_live();
+    let rights = use_rights();
+    let wanted = id.clone();
+    let known = Loader::new(move || load(api, rights, wanted.clone()));
+    live.narrow(vec![id.clone()]);
+    let watched = id.clone();
+    live.listen(move |event| match event {
+        LiveEvent::Device { device, connection_state } if *device == watched => {
+            known.change(|known| known.device.connection_state = *connection_state);
+        }
+        LiveEvent::Telemetry { device, timestamp, .. } if *device == watched => known.change(|known| {
+            known.device.connection_state = ConnectionState::Connected;
+            known.device.last_seen = known.device.last_seen.max(Some(*timestamp));
+        }),
+        LiveEvent::Reload => known.reload(),
+        _ => {}
+    });
+    // The tabs are drawn anew only when the device itself changed, not with each sign of life.
+    let settled = Memo::new(move |_| match known.state.get() {
+        Load::Ready(mut known) => {
+            known.device.last_seen = None;
+            known.device.connection_state = ConnectionState::Disconnected;
+            Load::Ready(known)
+        }
+        other => other,
+    });
+    let device = Signal::derive(move || known.value().map(|known| known.device));
+    Effect::new(move |_| {
+        if let Load::Ready(known) = settled.get() {
+            set_shown(&known.device.display_name);
+        }
+    });
+    move || match settled.get() {
+        Load::Loading => bones(Skeleton::Block),
+        Load::Failed(error) => failure(&error, Callback::new(move |()| known.retry())),
+        Load::Ready(loaded) => view! {
+            <Head loaded=loaded.clone() device known />
+            <Tabs id=id.clone() />
+            <Tab loaded />
+        }
+        .into_any(),
+    }
+}
+
+#[component]
+fn Head(loaded: Known, device: Signal<Option<Device>>, known: Loader<Known>) -> impl IntoView {
+    let api = use_api();
+    let state = Memo::new(move |_| {
+        device.with(|device| device.as_ref().map_or(ConnectionState::Disconnected, |device| device.connection_state))
+    });
+    let last_seen = Signal::derive(move || device.with(|device| device.as_ref().and_then(|device| device.last_seen)));
+    let id = loaded.device.id.to_string();
+    let template = loaded.template.as_ref().map(|template| {
+        let href = api.page(&format!("templates/{}", segment(template.id.as_str())));
+        view! { <a href=href>{template.display_name.clone()}</a> }
+    });
+    let status = loaded.device.status;
+    let simulated = loaded.device.simulated;
+    view! {
+        <div class="device-head">
+            <div>
+                <div class="row">
+                    {move || connection_dot(state.get())}
+                    <h2>{loaded.device.display_name.clone()}</h2>
+                    {status_pill(status)}
+                    {simulated.then(|| pill("quiet", "Simulated"))}
+                </div>
+                <div class="meta">
+                    <span class="mono" title=id.clone()>{format::short_id(&id)}</span>
+                    {template}
+                    <span>{move || connection_name(state.get())}</span>
+                    <span>"Last seen " <Ago at=last_seen /></span>
+                </div>
+            </div>
+            <span class="grow"></span>
+            <actions::DeviceActions device=loaded.device known />
+        </div>
+    }
+}
+
+#[component]
+fn Tabs(id: DeviceId) -> impl IntoView {
+    let api = use_api();
+    let rights = use_rights();
+    let base = api.page(&format!("devices/{}", segment(id.as_str())));
+    let tab = move |path: &str, name: &'static str| {
+        let href = if path.is_empty() { base.clone() } else { format!("{base}/{path}") };
+        view! { <A href=href exact=true attr:class="tab">{name}</A> }
+    };
+    view! {
+        <nav class="tabs" aria-label="Device">
+            {tab("", "Overview")}
+            {tab("properties", "Properties")}
+            {rights.may(Permission::DevicesRawData).then(|| tab("raw", "Raw data"))}
+            {rights.may(Permission::ConnectivityView).then(|| tab("connect", "Connect"))}
+        </nav>
+    }
+}
+
+#[component]
+fn Tab(loaded: Known) -> impl IntoView {
+    let params = use_params_map();
+    let tab = Memo::new(move |_| params.with(|params| params.get("tab")).unwrap_or_default());
+    move || {
+        let known = loaded.clone();
+        match tab.get().as_str() {
+            "" => view! { <overview::Overview known /> }.into_any(),
+            "properties" => view! { <properties::PropertiesTab known /> }.into_any(),
+            "raw" => view! { <raw::RawTab known /> }.into_any(),
+            "connect" => view! { <connect::ConnectTab known /> }.into_any(),
+            _ => view! { <super::not_found::NothingHere /> }.into_any(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+-- Raised with each change by a service (tags, desired properties): the twin's etag.
+alter table twin add column service_version integer not null default 1;
+
+-- Why a device is enabled or disabled, and since when.
+alter table device add column status_reason text;
+alter table device add column status_changed_ms integer;

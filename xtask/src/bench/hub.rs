@@ -1,0 +1,182 @@
+//! A hub of ours with a database and queues of its own; no worker, as Mosquitto has no subscriber.
+
+use super::load::Target;
+use crate::{
+    paths::{self, Profile},
+    process::{self, Background, BackgroundOptions, Output},
+    run,
+    services::{Folder, postgres::Postgres, rabbitmq::RabbitMq},
+};
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use serde::Deserialize;
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a hub may take to be ready, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Its name: an address, as "localhost" may be one that we do not listen on. It stands in the certificate.
+const HOST: &str = "127.0.0.1";
+
+/// What a hub stands on.
+pub struct Place<'a> {
+    pub folder: &'a Folder,
+    pub postgres: &'a Postgres,
+    pub rabbitmq: &'a RabbitMq,
+}
+
+/// A running hub; it stops when this is dropped.
+pub struct Hub {
+    name: String,
+    partitions: u16,
+    data: PathBuf,
+    group_key: String,
+    addresses: Addresses,
+    process: Background,
+}
+
+/// What the hub writes to `addresses.json`.
+#[derive(Deserialize)]
+struct Addresses {
+    mqtt: String,
+    mqtts: String,
+}
+
+/// What `muster admin bootstrap` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tenant {
+    id_scope: String,
+    enrollment_group: Group,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Group {
+    primary_key: String,
+}
+
+impl Hub {
+    /// Starts a hub with a tenant and as many devices, which provision themselves.
+    pub fn start(place: &Place<'_>, partitions: u16, devices: u32) -> Result<Self> {
+        let name = format!("bench{partitions}");
+        place.postgres.create_database(&name)?;
+        let data = place.folder.path().join(&name);
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        let muster = |arguments: &[&str]| command(place, &name, partitions, arguments);
+        process::capture(&mut muster(&["migrate"])?)?;
+        let tenant = bootstrap(&mut muster(&[
+            "admin",
+            "bootstrap",
+            "--tenant=bench",
+            "--name=Bench",
+            "--admin-email=bench@localhost",
+            "--admin-password-stdin",
+            "--json",
+        ])?)?;
+        let (process, addresses) = serve(place, &name, partitions)?;
+        let hub = Self { name, partitions, data, group_key: tenant.enrollment_group.primary_key, addresses, process };
+        hub.provision(&tenant.id_scope, devices)?;
+        Ok(hub)
+    }
+
+    /// Stops it and starts it again, with memory as new.
+    pub fn restart(&mut self, place: &Place<'_>) -> Result<()> {
+        self.process.stop(PATIENCE);
+        fs::remove_file(self.data.join("addresses.json")).ok();
+        (self.process, self.addresses) = serve(place, &self.name, self.partitions)?;
+        Ok(())
+    }
+
+    /// Where load goes.
+    pub fn target(&self, rabbitmq: &RabbitMq, tls: bool) -> Target {
+        let url =
+            if tls { format!("mqtts://{}", self.addresses.mqtts) } else { format!("mqtt://{}", self.addresses.mqtt) };
+        Target {
+            server: "muster",
+            partitions: Some(self.partitions),
+            tls,
+            url,
+            authority: self.data.join("tls/ca.pem"),
+            access: ["--hub", HOST, "--group-key", &self.group_key].map(str::to_owned).to_vec(),
+            process: self.process.id(),
+            broker: Some(rabbitmq.id()),
+        }
+    }
+
+    /// Registers the devices as real ones do, over TLS, and has them send a little: the first message for a queue that
+    /// never was waits until the broker has put the queue on record.
+    fn provision(&self, id_scope: &str, devices: u32) -> Result<()> {
+        let mut command = Command::new(paths::muster(Profile::Release));
+        command.args(["simulate", "--json", "--window", "1", "--pause", "0", "--seconds", "1"]);
+        command.args(["--target", &format!("mqtts://{}", self.addresses.mqtts)]);
+        command.arg("--ca").arg(self.data.join("tls/ca.pem"));
+        command.args(["--id-scope", id_scope, "--group-key", &self.group_key]);
+        command.args(["--connections", &devices.to_string()]);
+        let start = Instant::now();
+        let status = process::stream(command.stderr(Stdio::inherit()), |_| {})?;
+        if !status.success() {
+            bail!(
+                "devices could not provision themselves ({status}); see hub-{}.log beside {}",
+                self.name,
+                self.data.display()
+            );
+        }
+        eprintln!("{devices} devices provisioned in {:.1} s", start.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+/// `muster` with the environment of the hub `name`.
+fn command(place: &Place<'_>, name: &str, partitions: u16, arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(paths::muster(Profile::Release));
+    command
+        .args(arguments)
+        .env("MUSTER__DATA_DIR", place.folder.path().join(name))
+        .env("MUSTER__DATABASE__URL", place.postgres.url(name))
+        .env("MUSTER__BUS__URL", place.rabbitmq.amqp_url())
+        .env("MUSTER__BUS__NAMESPACE", name)
+        .env("MUSTER__BUS__PARTITIONS", partitions.to_string())
+        .env("MUSTER__SECRETS__MASTER_KEY_FILE", run::master_key(place.folder.path())?)
+        .env("MUSTER__HUB__HOST", HOST)
+        .env("MUSTER__HUB__MQTT_BIND", "127.0.0.1:0")
+        .env("MUSTER__HUB__MQTTS_BIND", "127.0.0.1:0")
+        .env("MUSTER__HUB__HTTPS_BIND", "")
+        .env("MUSTER__LOG__FILTER", "warn");
+    Ok(command)
+}
+
+/// Makes a tenant.
+fn bootstrap(command: &mut Command) -> Result<Tenant> {
+    let printed = process::capture_with_input(command, b"a password for the bench\n")?;
+    serde_json::from_str(&printed).context("cannot read what `muster admin bootstrap` printed")
+}
+
+fn serve(place: &Place<'_>, name: &str, partitions: u16) -> Result<(Background, Addresses)> {
+    let command = command(place, name, partitions, &["serve", "--roles", "hub"])?;
+    let log = format!("hub-{name}");
+    let folder = place.folder.path();
+    let options = BackgroundOptions { name: &log, folder, user: None, stop: Signal::TERM, output: Output::Log };
+    let mut process = Background::start(&command, options)?;
+    let file = folder.join(name).join("addresses.json");
+    let start = Instant::now();
+    while !file.exists() {
+        let log = folder.join(format!("{log}.log"));
+        if let Some(status) = process.ended()? {
+            bail!("the hub ended ({status}); see {}", log.display());
+        }
+        if start.elapsed() > PATIENCE {
+            bail!("the hub did not get ready; see {}", log.display());
+        }
+        process::pause(Duration::from_millis(100))?;
+    }
+    let addresses =
+        serde_json::from_str(&fs::read_to_string(&file)?).context("cannot read the hub's addresses.json")?;
+    Ok((process, addresses))
+}

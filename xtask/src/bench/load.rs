@@ -1,0 +1,143 @@
+//! A load on one server, and what the server takes of the machine under it.
+//!
+//! The load comes from `muster simulate --json`, which prints a JSON object a line and stops a while after each of its
+//! phases; this process looks at the server while it prints them.
+
+use super::{
+    Load,
+    report::{Idle, Round},
+    usage::Usage,
+};
+use crate::{
+    paths::{self, Profile},
+    process,
+    services::tls::Certificate,
+};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+/// Time for a server to put away what connecting took, before its memory counts.
+const SETTLE: Duration = Duration::from_secs(3);
+/// The part of the connections that comes first: what they take beside their own is what a server allocates once.
+const FIRST_PART: u32 = 5;
+
+/// Where the load goes, and whose usage counts.
+pub struct Target {
+    pub server: &'static str,
+    pub partitions: Option<u16>,
+    pub tls: bool,
+    /// `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
+    pub url: String,
+    /// The authority of the server's certificate.
+    pub authority: PathBuf,
+    /// Arguments that let devices of ours in; other servers take anybody.
+    pub access: Vec<String>,
+    /// The server's process group.
+    pub process: u32,
+    /// That of the broker behind it.
+    pub broker: Option<u32>,
+}
+
+/// The last line of `muster simulate --json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Finished {
+    acknowledged: u64,
+    acknowledged_per_second: f64,
+    latency_p50_ms: f64,
+    latency_p99_ms: f64,
+}
+
+impl Target {
+    /// A server that lets anybody in.
+    pub fn foreign(server: &'static str, url: String, process: u32, certificate: &Certificate) -> Self {
+        let tls = url.starts_with("mqtts");
+        let authority = certificate.chain.clone();
+        Self { server, partitions: None, tls, url, authority, access: Vec::new(), process, broker: None }
+    }
+
+    /// How messages call it.
+    fn name(&self) -> String {
+        let partitions = self.partitions.map(|count| format!(", partitions: {count}")).unwrap_or_default();
+        format!("{}{partitions}, {}", self.server, if self.tls { "TLS" } else { "plain" })
+    }
+}
+
+/// Has the devices send for one round.
+pub fn round(target: &Target, load: Load) -> Result<Round> {
+    let mut command = simulate(&target.url, &target.authority, load.connections);
+    command.args(&target.access).args(["--window", &load.window.to_string(), "--seconds", &load.seconds.to_string()]);
+    let (mut loading, mut finished) = (None, None);
+    watch(target, &mut command, |phase, event| match phase {
+        "loading" => loading = Some(snapshot(target)),
+        "finished" => finished = Some((snapshot(target), serde_json::from_value::<Finished>(event))),
+        _ => {}
+    })?;
+    let (from, broker_from) = loading.context("the load generator never began")??;
+    let (after, finished) = finished.context("the load generator never said that it had finished")?;
+    let ((to, broker_to), finished) = (after?, finished?);
+    let per_message = |from: Usage, to: Usage| {
+        to.cpu.saturating_sub(from.cpu).as_secs_f64() * 1e6 / (finished.acknowledged.max(1) as f64)
+    };
+    let round = Round {
+        acknowledged_per_second: finished.acknowledged_per_second,
+        cpu_microseconds_per_message: per_message(from, to),
+        broker_cpu_microseconds_per_message: broker_from.zip(broker_to).map(|(from, to)| per_message(from, to)),
+        latency_p50_ms: finished.latency_p50_ms,
+        latency_p99_ms: finished.latency_p99_ms,
+    };
+    eprintln!("{:9.0} messages/s  {}", round.acknowledged_per_second, target.name());
+    Ok(round)
+}
+
+/// Has devices connect and be silent: first some, then all. What the server takes more then is what the rest of them
+/// cost.
+pub fn idle(target: &Target, connections: u32) -> Result<Idle> {
+    let first = (connections / FIRST_PART).max(1);
+    let (some, all) = (memory_holding(target, first)?, memory_holding(target, connections)?);
+    let bytes_per_connection = all.saturating_sub(some) / u64::from(connections.saturating_sub(first).max(1));
+    eprintln!("{bytes_per_connection:9} bytes/connection  {}", target.name());
+    Ok(Idle { server: target.server, tls: target.tls, connections, bytes_per_connection })
+}
+
+fn memory_holding(target: &Target, connections: u32) -> Result<u64> {
+    let mut command = simulate(&target.url, &target.authority, connections);
+    command.args(&target.access).args(["--idle", "--seconds", &(SETTLE.as_secs() + 1).to_string()]);
+    let mut usage = None;
+    watch(target, &mut command, |phase, _| {
+        if phase == "loading" {
+            usage = Some(process::pause(SETTLE).and_then(|()| Usage::of_group(target.process)));
+        }
+    })?;
+    Ok(usage.context("the load generator never said that it was connected")??.memory_bytes)
+}
+
+fn simulate(url: &str, authority: &Path, connections: u32) -> Command {
+    let mut command = Command::new(paths::muster(Profile::Release));
+    command.args(["simulate", "--json", "--pause", "1", "--target", url]).arg("--ca").arg(authority);
+    command.args(["--connections", &connections.to_string()]).stderr(Stdio::inherit());
+    command
+}
+
+/// Runs the load generator and shows each phase it tells of, as soon as it does.
+fn watch(target: &Target, command: &mut Command, mut phase: impl FnMut(&str, serde_json::Value) + Send) -> Result<()> {
+    let status = process::stream(command, |line| {
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else { return };
+        if let Some(name) = event["phase"].as_str().map(str::to_owned) {
+            phase(&name, event);
+        }
+    })?;
+    if !status.success() {
+        bail!("the load generator failed ({status}) against {}", target.name());
+    }
+    Ok(())
+}
+
+fn snapshot(target: &Target) -> Result<(Usage, Option<Usage>)> {
+    Ok((Usage::of_group(target.process)?, target.broker.map(Usage::of_group).transpose()?))
+}

@@ -1,0 +1,258 @@
+//! What `cargo xtask bench ingest` prints.
+
+use super::Load;
+use crate::{bench::load::Target, paths};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::{fs, process::Command};
+
+/// Our rate against Mosquitto's, at least.
+const FLOOR_MOSQUITTO: f64 = 0.7;
+/// Our rate against that of RabbitMQ's MQTT plugin, at least.
+const FLOOR_PLUGIN: f64 = 10.0;
+
+/// Everything that is printed.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    machine: Machine,
+    load: Load,
+    results: Vec<Measured>,
+    ratios: Vec<Ratio>,
+    floor: Floor,
+    idle: Vec<Idle>,
+}
+
+/// Where and with what it was measured.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    processor: String,
+    processors: usize,
+    memory_bytes: u64,
+    kernel: String,
+    commit: String,
+    mosquitto: String,
+    rabbitmq: String,
+    /// One minute's load average at the start and at the end; what is above our own work is others'.
+    load_average: Vec<f64>,
+}
+
+/// The numbers of one server: medians of its rounds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    server: &'static str,
+    tls: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitions: Option<u16>,
+    #[serde(flatten)]
+    median: Round,
+    rounds: Vec<Round>,
+}
+
+/// One turn of a server.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Round {
+    pub acknowledged_per_second: f64,
+    pub cpu_microseconds_per_message: f64,
+    /// Of RabbitMQ behind our hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_cpu_microseconds_per_message: Option<f64>,
+    /// With every window full: how long the queue is, rather than how fast the server.
+    pub latency_p50_ms: f64,
+    pub latency_p99_ms: f64,
+}
+
+/// Our hub against another server, both plain or both over TLS: medians of the rounds' ratios.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ratio {
+    against: &'static str,
+    tls: bool,
+    partitions: u16,
+    rate: f64,
+    cpu_per_message: f64,
+}
+
+/// The least that is asked for, and whether every ratio is there.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Floor {
+    mosquitto: f64,
+    rabbitmq_mqtt: f64,
+    met: bool,
+}
+
+/// What a connection costs that says nothing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Idle {
+    pub server: &'static str,
+    pub tls: bool,
+    pub connections: u32,
+    pub bytes_per_connection: u64,
+}
+
+impl Report {
+    /// Compares and judges.
+    pub fn new(mut machine: Machine, load: Load, results: Vec<Measured>, idle: Vec<Idle>) -> Result<Self> {
+        machine.load_average.push(load_average()?);
+        let ratios = ratios(&results);
+        let floor = Floor::of(&ratios);
+        Ok(Self { machine, load, results, ratios, floor, idle })
+    }
+
+    /// The outcome in a line.
+    pub fn verdict(&self) -> String {
+        let outcome = if self.floor.met { "met" } else { "MISSED" };
+        format!("floor of {FLOOR_MOSQUITTO} × Mosquitto's rate and {FLOOR_PLUGIN} × the plugin's: {outcome}")
+    }
+}
+
+impl Machine {
+    /// Looks around.
+    pub fn look() -> Result<Self> {
+        let field = |file: &str, name: &str| -> Result<String> {
+            let text = fs::read_to_string(file)?;
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix(':').map(str::trim));
+            Ok(line.unwrap_or("unknown").to_owned())
+        };
+        let kibibytes = field("/proc/meminfo", "MemTotal")?;
+        Ok(Self {
+            processor: field("/proc/cpuinfo", "model name")?,
+            processors: std::thread::available_parallelism()?.get(),
+            memory_bytes: kibibytes.trim_end_matches(" kB").parse::<u64>().context("memory of the machine")? * 1024,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            commit: first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(paths::root())),
+            mosquitto: package_version("mosquitto"),
+            rabbitmq: package_version("rabbitmq-server"),
+            load_average: vec![load_average()?],
+        })
+    }
+}
+
+impl Measured {
+    /// From the rounds of a server.
+    pub fn of(target: &Target, rounds: Vec<Round>) -> Self {
+        let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value));
+        let broker: Vec<f64> = rounds.iter().filter_map(|round| round.broker_cpu_microseconds_per_message).collect();
+        let median = Round {
+            acknowledged_per_second: of(|round| round.acknowledged_per_second),
+            cpu_microseconds_per_message: of(|round| round.cpu_microseconds_per_message),
+            broker_cpu_microseconds_per_message: (!broker.is_empty()).then(|| median(broker.into_iter())),
+            latency_p50_ms: of(|round| round.latency_p50_ms),
+            latency_p99_ms: of(|round| round.latency_p99_ms),
+        };
+        Self { server: target.server, tls: target.tls, partitions: target.partitions, median, rounds }
+    }
+}
+
+impl Floor {
+    fn of(ratios: &[Ratio]) -> Self {
+        let least = |against: &str| if against == "mosquitto" { FLOOR_MOSQUITTO } else { FLOOR_PLUGIN };
+        let met = !ratios.is_empty() && ratios.iter().all(|ratio| ratio.rate >= least(ratio.against));
+        Self { mosquitto: FLOOR_MOSQUITTO, rabbitmq_mqtt: FLOOR_PLUGIN, met }
+    }
+}
+
+/// Each of our results against the others' of its kind, round by round.
+fn ratios(results: &[Measured]) -> Vec<Ratio> {
+    let mut ratios = Vec::new();
+    for ours in results {
+        let Some(partitions) = ours.partitions else { continue };
+        for other in results.iter().filter(|other| other.partitions.is_none() && other.tls == ours.tls) {
+            let of = |value: fn(&Round) -> f64| {
+                median(ours.rounds.iter().zip(&other.rounds).map(|(ours, other)| value(ours) / value(other)))
+            };
+            ratios.push(Ratio {
+                against: other.server,
+                tls: ours.tls,
+                partitions,
+                rate: of(|round| round.acknowledged_per_second),
+                cpu_per_message: of(|round| round.cpu_microseconds_per_message),
+            });
+        }
+    }
+    ratios
+}
+
+/// The one in the middle, or the mean of the two there.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match (values.len() % 2, values.get(middle), middle.checked_sub(1).and_then(|below| values.get(below))) {
+        (1, Some(value), _) => *value,
+        (_, Some(above), Some(below)) => (above + below) / 2.0,
+        _ => f64::NAN,
+    }
+}
+
+fn load_average() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    text.split(' ').next().and_then(|first| first.parse().ok()).context("cannot read /proc/loadavg")
+}
+
+fn package_version(package: &str) -> String {
+    first_line(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", package]))
+}
+
+/// What the command says first; a report without it is still of use.
+fn first_line(command: &mut Command) -> String {
+    let output = command.output().ok().filter(|output| output.status.success());
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(server: &'static str, tls: bool, partitions: Option<u16>, rates: &[f64]) -> Measured {
+        let round = |rate: &f64| Round {
+            acknowledged_per_second: *rate,
+            cpu_microseconds_per_message: 2.0,
+            broker_cpu_microseconds_per_message: partitions.map(|_| 1.0),
+            latency_p50_ms: 1.0,
+            latency_p99_ms: 1.0,
+        };
+        let target = Target {
+            server,
+            partitions,
+            tls,
+            url: String::new(),
+            authority: "ca.pem".into(),
+            access: Vec::new(),
+            process: 1,
+            broker: None,
+        };
+        Measured::of(&target, rates.iter().map(round).collect())
+    }
+
+    #[test]
+    fn plain_is_compared_with_plain_and_tls_with_tls_in_each_round() {
+        let results = [
+            measured("mosquitto", false, None, &[100.0, 10.0, 100.0]),
+            measured("mosquitto", true, None, &[50.0, 50.0, 50.0]),
+            measured("muster", false, Some(1), &[150.0, 15.0, 10.0]),
+            measured("muster", true, Some(8), &[200.0, 1.0, 200.0]),
+        ];
+        let ratio = |tls, partitions, rate| Ratio { against: "mosquitto", tls, partitions, rate, cpu_per_message: 1.0 };
+        let ratios = ratios(&results);
+        assert_eq!(ratios, [ratio(false, 1, 1.5), ratio(true, 8, 4.0)]);
+        assert!(Floor::of(&ratios).met);
+        assert!(!Floor::of(&[ratio(false, 1, 0.69)]).met);
+        assert!(!Floor::of(&[]).met);
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+        assert!(median(std::iter::empty()).is_nan());
+        let measured = measured("muster", false, Some(1), &[3.0, 1.0, 2.0]);
+        assert_eq!(measured.median.acknowledged_per_second, 2.0);
+        assert_eq!(measured.median.broker_cpu_microseconds_per_message, Some(1.0));
+    }
+}

@@ -1,0 +1,111 @@
+//! Whether a crate's licence expression is one that `deny.toml` allows.
+
+use anyhow::{Result, bail};
+use std::collections::BTreeSet;
+
+/// The licences of `deny.toml`.
+pub struct Allowed(BTreeSet<String>);
+
+impl Allowed {
+    /// Reads `[licenses] allow`.
+    pub fn read(deny_toml: &str) -> Result<Self> {
+        let document: toml::Table = toml::from_str(deny_toml)?;
+        let list = document.get("licenses").and_then(|licences| licences.get("allow")).and_then(toml::Value::as_array);
+        let names: BTreeSet<String> =
+            list.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect();
+        if names.is_empty() { bail!("deny.toml lists no licences") } else { Ok(Self(names)) }
+    }
+
+    /// Whether one may use what is under `expression` (SPDX, or the older `A/B` for `A OR B`).
+    pub fn admits(&self, expression: &str) -> bool {
+        let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+        let words: Vec<&str> = spaced.split_whitespace().collect();
+        let mut reader = Reader { words: &words, allowed: self };
+        let admitted = reader.any();
+        admitted && reader.words.is_empty()
+    }
+}
+
+/// Reads an expression and judges it as it goes.
+struct Reader<'a> {
+    words: &'a [&'a str],
+    allowed: &'a Allowed,
+}
+
+impl Reader<'_> {
+    fn any(&mut self) -> bool {
+        let mut admitted = self.all();
+        while self.take("OR") {
+            admitted |= self.all();
+        }
+        admitted
+    }
+
+    fn all(&mut self) -> bool {
+        let mut admitted = self.one();
+        while self.take("AND") {
+            admitted &= self.one();
+        }
+        admitted
+    }
+
+    fn one(&mut self) -> bool {
+        if self.take("(") {
+            let admitted = self.any();
+            return self.take(")") && admitted;
+        }
+        let Some((&name, rest)) = self.words.split_first() else { return false };
+        self.words = rest;
+        if !self.take("WITH") {
+            return self.allowed.0.contains(name);
+        }
+        let Some((&exception, rest)) = self.words.split_first() else { return false };
+        self.words = rest;
+        self.allowed.0.contains(&format!("{name} WITH {exception}"))
+    }
+
+    fn take(&mut self, word: &str) -> bool {
+        let found = self.words.first() == Some(&word);
+        if found {
+            self.words = &self.words[1..];
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_judged() {
+        let allowed = Allowed::read(
+            r#"[licenses]
+            allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"]"#,
+        )
+        .unwrap();
+        let table = [
+            ("MIT", true),
+            ("GPL-3.0-only", false),
+            ("GPL-3.0-only OR MIT", true),
+            ("MIT/Apache-2.0", true),
+            ("MIT AND GPL-3.0-only", false),
+            ("(MIT OR GPL-2.0) AND Unicode-3.0", true),
+            ("Unicode-3.0 AND (GPL-2.0 OR LGPL-2.1)", false),
+            ("Apache-2.0 WITH LLVM-exception", true),
+            ("MIT WITH LLVM-exception", false),
+            ("", false),
+            ("MIT OR", true),
+            ("(MIT", false),
+            ("MIT MIT", false),
+        ];
+        for (expression, admitted) in table {
+            assert_eq!(allowed.admits(expression), admitted, "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_needed() {
+        assert!(Allowed::read("[licenses]\nallow = []").is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask`: builds, checks, tests and runs Muster.
+
+mod bench;
+mod check;
+mod counts;
+mod deploy;
+mod licences;
+mod lock;
+mod paths;
+mod process;
+mod run;
+mod services;
+mod setup;
+mod stage;
+mod test;
+mod tidy;
+mod web;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use paths::Profile;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, checks, tests and runs Muster", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds everything and starts it with the demo
+    Run {
+        /// PostgreSQL, RabbitMQ and three processes instead of one process
+        #[arg(long)]
+        full: bool,
+        /// Optimised, as shipped
+        #[arg(long)]
+        release: bool,
+    },
+    /// Runs all tests, with private servers and a browser
+    Test {
+        /// Words of test names; none runs all
+        filter: Vec<String>,
+        /// Leave out the tests in a browser
+        #[arg(long)]
+        no_e2e: bool,
+    },
+    /// Starts the tests' private servers and prints how tests find them, for a plain `cargo test`
+    Services,
+    /// Checks format, lints, house rules, documentation, deployment files and generated files
+    Check,
+    /// Checks the house rules alone
+    Tidy,
+    /// Measures
+    Bench {
+        #[command(subcommand)]
+        bench: Bench,
+    },
+    /// Builds the web app into frontend/dist
+    Web {
+        /// Large and soon there, instead of small
+        #[arg(long)]
+        dev: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Acknowledged messages a second, processor time and memory: our hub, Mosquitto, RabbitMQ's MQTT plugin
+    Ingest {
+        /// Devices that send at once
+        #[arg(long, default_value_t = 1000)]
+        connections: u32,
+        /// Messages that each has under way
+        #[arg(long, default_value_t = 8)]
+        window: u32,
+        /// How long a server is under load in a round
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Times that each server has its turn
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// Silent devices, to see what a connection costs (default: as many as send)
+        #[arg(long)]
+        idle_connections: Option<u32>,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    process::watch_signals()?;
+    match task {
+        Task::Run { full: false, release } => run::single(Profile::from_switch(release)),
+        Task::Run { full: true, release } => run::full(Profile::from_switch(release)),
+        Task::Test { filter, no_e2e } => {
+            let end_to_end = if no_e2e { test::EndToEnd::LeaveOut } else { test::EndToEnd::Run };
+            test::run(&test::Selection { filter, end_to_end })
+        }
+        Task::Services => test::serve(),
+        Task::Bench { bench: Bench::Ingest { connections, window, seconds, rounds, idle_connections } } => {
+            let idle_connections = idle_connections.unwrap_or(connections);
+            bench::ingest(bench::Load { connections, window, seconds, rounds, idle_connections })
+        }
+        Task::Check => check::run(),
+        Task::Tidy => tidy::run(),
+        Task::Web { dev } => web::build(if dev { web::Build::Dev } else { web::Build::Release }, web::Keep::Same),
+    }
+}

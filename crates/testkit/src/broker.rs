@@ -78,14 +78,6 @@ impl Broker {
         }
     }
 
-    /// Whether it has written to disk that it has this quorum queue. Before, half a second after the queue was made, a
-    /// crash leaves the queue without a leader for ever.
-    pub fn has_written_down(&self, queue: &str) -> bool {
-        let registry = format!("data/test{0}@localhost/quorum/test{0}@localhost/names.dets", self.port);
-        let registry = std::fs::read(self.folder.path().join(registry)).unwrap_or_default();
-        registry.windows(queue.len()).any(|name| name == queue.as_bytes())
-    }
-
     /// As a crash: no goodbye.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {

@@ -18,7 +18,7 @@ mod socket;
 
 pub(crate) use consumer::Consumer;
 
-use crate::{BusError, BusHealth, InstanceId, Topic, shared::Shared};
+use crate::{BusError, BusHealth, InstanceId, Topic, backoff::Backoff, shared::Shared};
 use address::Address;
 use board::Board;
 use bytes::Bytes;
@@ -66,7 +66,9 @@ impl Rabbit {
         let board = Arc::new(Board::default());
         let publishing = Link::start("publishing", address.clone(), board.clone(), &shared);
         let receiving = Link::start("receiving", address, board.clone(), &shared);
-        let publisher = |partition| publisher::start(&shared, publishing.clone(), board.clone(), partition);
+        let prepared = prepare(&shared, publishing.clone(), board.clone());
+        let publisher =
+            |partition| publisher::start(&shared, publishing.clone(), board.clone(), prepared.clone(), partition);
         Ok(Self {
             partitions: (0..shared.partitions).map(publisher).collect(),
             pusher: Pusher::start(&shared, publishing.clone()),
@@ -168,6 +170,29 @@ impl Rabbit {
         self.publishing.close().await;
         self.receiving.close().await;
     }
+}
+
+/// Starts to make the ingest queues; the receiver turns true when there is one for every partition.
+fn prepare(shared: &Arc<Shared>, link: Link, board: Arc<Board>) -> watch::Receiver<bool> {
+    const PART: &str = "ingest queues";
+    let (prepared, is_prepared) = watch::channel(false);
+    let (tasks, stop, shared) = (shared.tasks.clone(), shared.stop.clone(), shared.clone());
+    let preparing = async move {
+        let mut backoff = Backoff::default();
+        while let Err(error) = names::prepare_ingest(&link, &shared).await {
+            board.waits(PART, reason(&error));
+            backoff.pause().await;
+        }
+        board.works(PART);
+        prepared.send_replace(true);
+    };
+    tasks.spawn(async move {
+        tokio::select! {
+            () = preparing => {}
+            () = stop.cancelled() => {}
+        }
+    });
+    is_prepared
 }
 
 async fn wait_until(ready: oneshot::Receiver<()>) {

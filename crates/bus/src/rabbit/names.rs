@@ -19,7 +19,7 @@ const MAX_FAN_OUT: i32 = 4096;
 /// all versions of RabbitMQ (4 has a limit of 20 by default).
 const DELIVERY_LIMIT: i32 = 1_000_000_000;
 /// A broker that crashes right after a quorum queue was made forgets the queue's data, confirmed or not, as it writes
-/// its registry of queues (`names.dets`) half a second late. So nothing is published to a new queue at once.
+/// its registry of queues (`names.dets`) half a second late. So nothing is published to a queue that may be new.
 const REGISTERED_AFTER: Duration = Duration::from_secs(2);
 
 pub(crate) fn ingest(shared: &Shared, partition: u16) -> ShortString {
@@ -44,7 +44,20 @@ pub(crate) async fn declare_ingest(channel: &Channel, queue: &ShortString) -> Re
     call("declare an ingest queue", channel.queue_declare(queue.clone(), options, arguments)).await
 }
 
-/// A channel to publish to the queue of a partition, which is made if need be.
+/// Makes the queues of all partitions and resolves when they are safe to publish to. Whether they are new can not be
+/// asked: another process may have made them a moment ago.
+pub(crate) async fn prepare_ingest(link: &Link, shared: &Shared) -> Result<(), BusError> {
+    let channel = link.channel().await?;
+    for partition in 0..shared.partitions {
+        declare_ingest(&channel, &ingest(shared, partition)).await?;
+    }
+    tokio::time::sleep(REGISTERED_AFTER).await;
+    // Failing is fine: the connection is gone then, and the queues are there.
+    let _ = call("close a channel", channel.close(200, "done".into())).await;
+    Ok(())
+}
+
+/// A channel to publish to the queue of a partition, which is made again if it was lost.
 pub(crate) async fn open_ingest(link: &Link, queue: &ShortString) -> Result<Channel, BusError> {
     let channel = link.channel().await?;
     let options = QueueDeclareOptions { passive: true, ..Default::default() };

@@ -19,7 +19,7 @@ use lapin::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     time::Instant,
 };
 use uuid::Uuid;
@@ -40,13 +40,20 @@ pub(crate) struct Pending {
 }
 
 /// Starts the publisher; it ends with the bus.
-pub(crate) fn start(shared: &Arc<Shared>, link: Link, board: Arc<Board>, partition: u16) -> mpsc::Sender<Pending> {
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    link: Link,
+    board: Arc<Board>,
+    prepared: watch::Receiver<bool>,
+    partition: u16,
+) -> mpsc::Sender<Pending> {
     let (sender, incoming) = mpsc::channel(QUEUE_BATCHES);
     let publisher = Publisher {
         part: format!("publisher {partition}"),
         queue: names::ingest(shared, partition),
         link,
         board,
+        prepared,
         incoming,
         unconfirmed: BTreeMap::new(),
         last: 0,
@@ -66,6 +73,8 @@ struct Publisher {
     queue: ShortString,
     link: Link,
     board: Arc<Board>,
+    /// Whether the queue is there.
+    prepared: watch::Receiver<bool>,
     incoming: mpsc::Receiver<Pending>,
     /// By their order of arrival.
     unconfirmed: BTreeMap<u64, Pending>,
@@ -77,6 +86,9 @@ type Confirms = FuturesUnordered<BoxFuture<'static, (u64, lapin::Result<Confirma
 impl Publisher {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
+        if self.prepared.wait_for(|prepared| *prepared).await.is_err() {
+            return;
+        }
         // An instance that never sends opens no channel.
         while self.receive().await {
             let before = self.last - self.unconfirmed.len() as u64;

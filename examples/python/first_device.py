@@ -19,6 +19,9 @@ import time
 from datetime import datetime, timezone
 
 from azure.iot.device import IoTHubDeviceClient, Message, ProvisioningDeviceClient
+from azure.iot.device.exceptions import ConnectionDroppedError, ConnectionFailedError, NoConnectionError, OperationTimeout
+
+AWAY = (ConnectionDroppedError, ConnectionFailedError, NoConnectionError, OperationTimeout)
 
 
 def derive_key(group_key: str, registration_id: str) -> str:
@@ -39,6 +42,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=0, help="messages to send; 0 = until Ctrl-C")
     parser.add_argument("--temperature", type=float, help="always send this temperature")
     return parser.parse_args()
+
+
+def send(client: IoTHubDeviceClient, message: Message) -> None:
+    """Sends the message until the hub has acknowledged it: a hub that is away comes back."""
+    while True:
+        try:
+            return client.send_message(message)
+        except AWAY as error:
+            print(f"the hub is away, trying again ({type(error).__name__})", flush=True)
+            time.sleep(1)
 
 
 def main() -> None:
@@ -73,7 +86,7 @@ def main() -> None:
             temperature = args.temperature if args.temperature is not None else 22 + swing + random.gauss(0, 0.2)
             body = {"temperature": round(temperature, 2), "humidity": round(45 - swing + random.gauss(0, 0.5), 1)}
             message = Message(json.dumps(body), content_encoding="utf-8", content_type="application/json")
-            client.send_message(message)
+            send(client, message)
             sent += 1
             print(f"{datetime.now(timezone.utc):%H:%M:%S} sent {body}", flush=True)
             if args.count == 0 or sent < args.count:

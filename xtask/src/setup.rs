@@ -30,11 +30,14 @@ pub const MOSQUITTO: Need = Need { program: "mosquitto", package: "mosquitto", w
 /// Makes the certificates of the brokers to compare with.
 pub const OPENSSL: Need = Need { program: "openssl", package: "openssl", why: "makes certificates for the bench" };
 
-/// What the tests use beside the servers.
-pub const FOR_TESTS: [Need; 3] = [
-    Need { program: "chromium", package: "chromium", why: "the browser of the end-to-end tests" },
-    Need { program: "node", package: "nodejs", why: "runs the end-to-end tests" },
-    Need { program: "npm", package: "npm", why: "installs the end-to-end tests' packages" },
+/// The browser of the end-to-end tests.
+pub const CHROMIUM: Need =
+    Need { program: "chromium", package: "chromium", why: "the browser of the end-to-end tests" };
+
+/// Runs the device SDK for Node, and the end-to-end tests.
+pub const NODE: [Need; 2] = [
+    Need { program: "node", package: "nodejs", why: "runs the device SDK for Node, and the end-to-end tests" },
+    Need { program: "npm", package: "npm", why: "installs the packages for Node" },
 ];
 
 /// Installs the packages of those `needs` whose program is absent.
@@ -97,12 +100,12 @@ pub fn python() -> Result<PathBuf> {
     Ok(interpreter)
 }
 
-/// The npm packages of `e2e/package.json`.
+/// The npm packages of `e2e/package.json`: the device SDK and the end-to-end tests' tools.
 pub fn node_modules() -> Result<()> {
     let folder = paths::root().join("e2e");
     let lock = folder.join("package-lock.json");
     once(&folder.join("node_modules/.muster-installed"), &[&lock], || {
-        println!("   installing the end-to-end tests' packages");
+        println!("   installing the packages for Node into {}", folder.join("node_modules").display());
         // The browser is Debian's; a download of another one is not wanted.
         let mut npm = Command::new("npm");
         npm.current_dir(&folder).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");

@@ -81,13 +81,14 @@ fn run_stages(selection: &Selection, stages: &mut Stages) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Installs what is missing; returns the Python that has the device SDK.
+/// Installs what is missing; returns the Python that has the SDKs.
 fn set_up(end_to_end: EndToEnd) -> Result<PathBuf> {
     setup::provide(&[&setup::POSTGRESQL, &setup::RABBITMQ, &setup::MOSQUITTO])?;
     if end_to_end == EndToEnd::Run {
-        setup::provide(&setup::FOR_TESTS.each_ref())?;
-        setup::node_modules()?;
+        setup::provide(&[&setup::CHROMIUM])?;
     }
+    setup::provide(&setup::NODE.each_ref())?;
+    setup::node_modules()?;
     setup::python()
 }
 
@@ -125,8 +126,10 @@ impl Servers {
         if let Ok(spec) = spec.canonicalize() {
             environment.insert("MUSTER_SPEC_DIR", spec.into_os_string());
         }
-        if let Some(chromium) = process::find_program("chromium") {
-            environment.insert("MUSTER_TEST_CHROMIUM", chromium.into_os_string());
+        for (variable, program) in [("MUSTER_TEST_CHROMIUM", "chromium"), ("MUSTER_TEST_NODE", "node")] {
+            if let Some(found) = process::find_program(program) {
+                environment.insert(variable, found.into_os_string());
+            }
         }
         Ok(environment)
     }

@@ -63,19 +63,16 @@ impl TestApp {
     /// Starts one process at a loopback address of its own, with the ports that Microsoft's SDKs insist on: 8883 and
     /// 443. `None` where this machine does not let us have them; the test is counted as skipped under `name` then.
     pub async fn start_for_sdks(backend: Backend, name: &str, overrides: &[(&str, &str)]) -> Option<Self> {
-        let host = own_address();
-        let (mqtts, https) = (format!("{host}:8883"), format!("{host}:443"));
-        for address in [&mqtts, &https] {
-            if let Err(error) = TcpListener::bind(address) {
-                skip(name, &format!("{address} cannot be had: {error}"));
-                return None;
-            }
-        }
-        let host = host.to_string();
-        let mut settings =
-            vec![("hub.host", host.as_str()), ("hub.mqtts_bind", mqtts.as_str()), ("hub.https_bind", https.as_str())];
-        settings.extend(overrides);
-        Some(Self::start(backend, &settings).await)
+        let address = sdk_address(name)?;
+        let own = address.each_ref().map(|(key, value)| (*key, value.as_str()));
+        Some(Self::start(backend, &[&own, overrides].concat()).await)
+    }
+
+    /// As [`TestApp::start_for_sdks`], with a second process on the same servers that no device knows.
+    pub async fn start_pair_for_sdks(name: &str) -> Option<(Self, Self)> {
+        let address = sdk_address(name)?;
+        let own = address.each_ref().map(|(key, value)| (*key, value.as_str()));
+        Some(Self::start_two(&own, &own[..1]).await)
     }
 
     /// Starts one process whose time is this clock's.
@@ -91,16 +88,19 @@ impl TestApp {
 
     /// Starts two processes with every role on the same servers.
     pub async fn start_pair(overrides: &[(&str, &str)]) -> (Self, Self) {
+        Self::start_two(overrides, overrides).await
+    }
+
+    async fn start_two(first: &[(&str, &str)], second: &[(&str, &str)]) -> (Self, Self) {
         let servers = Arc::new(servers().await);
         // What the two share must be sealed under one key.
         let key_folder = tempfile::tempdir().expect("a folder");
         let key = key_folder.path().join("master.key");
         std::fs::write(&key, "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a key");
-        let key = key.display().to_string();
-        let mut settings = vec![("secrets.master_key_file", key.as_str())];
-        settings.extend(overrides);
-        let first = Self::launch(Some(Arc::clone(&servers)), &settings, Clock::System(now)).await;
-        (first, Self::launch(Some(servers), &settings, Clock::System(now)).await)
+        let key = ("secrets.master_key_file", &*key.display().to_string());
+        let clock = || Clock::System(now);
+        let first = Self::launch(Some(Arc::clone(&servers)), &[&[key], first].concat(), clock()).await;
+        (first, Self::launch(Some(servers), &[&[key], second].concat(), clock()).await)
     }
 
     async fn launch(servers: Option<Arc<Servers>>, overrides: &[(&str, &str)], clock: Clock) -> Self {
@@ -180,6 +180,21 @@ pub async fn servers() -> Servers {
     let settings =
         vec![("database.url", database.url()), ("bus.url", variable("MUSTER_TEST_RABBITMQ")), ("bus.namespace", name)];
     Servers { settings, _database: database }
+}
+
+/// Settings of a hub at an address of its own, with the ports that Microsoft's SDKs insist on; the first is its name.
+type SdkAddress = [(&'static str, String); 3];
+
+fn sdk_address(test: &str) -> Option<SdkAddress> {
+    let host = own_address();
+    let (mqtts, https) = (format!("{host}:8883"), format!("{host}:443"));
+    for address in [&mqtts, &https] {
+        if let Err(error) = TcpListener::bind(address) {
+            skip(test, &format!("{address} cannot be had: {error}"));
+            return None;
+        }
+    }
+    Some([("hub.host", host.to_string()), ("hub.mqtts_bind", mqtts), ("hub.https_bind", https)])
 }
 
 /// A loopback address that no other test is likely to have.

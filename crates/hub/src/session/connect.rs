@@ -246,6 +246,24 @@ fn refused(code: ConnectAckReason, reason: impl Into<String>) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn a_connect_may_come_in_pieces() {
+        for connect in [
+            &b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03d-1"[..],
+            b"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03d-1",
+        ] {
+            for piece in 1..=connect.len() {
+                let (mut client, io) = duplex(piece);
+                let mut wire = Wire::new(io);
+                let (sent, packet) = tokio::join!(client.write_all(connect), first_packet(&mut wire));
+                sent.unwrap();
+                let Ok(Packet::Connect(packet)) = packet else { panic!("{packet:?} in pieces of {piece}") };
+                assert_eq!(packet.client_id, "d-1");
+            }
+        }
+    }
 
     #[test]
     fn silence_is_half_more_than_the_keep_alive_and_bounded() {

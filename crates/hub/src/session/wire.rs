@@ -64,7 +64,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Whether what has arrived can be a CONNECT; strangers mostly show with their first byte.
     pub(super) fn may_be_connect(&self) -> bool {
-        self.read.first().is_none_or(|byte| *byte == CONNECT)
+        // Where the version is known, the codec may have taken the first byte already.
+        !matches!(self.version, Version::Unknown) || self.read.first().is_none_or(|byte| *byte == CONNECT)
     }
 
     /// The next packet that has arrived whole.

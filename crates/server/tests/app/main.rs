@@ -14,6 +14,7 @@ mod methods;
 mod outage;
 mod resources;
 mod sdk;
+mod sdk_devices;
 mod sdk_messaging;
 mod service;
 mod templates;

@@ -1,21 +1,12 @@
-//! Microsoft's Python SDK against the product: every way to prove who one is, over MQTT and over WebSocket.
+//! Enrollments, managed by Microsoft's Python client of the provisioning service.
 
 use crate::on_both;
-use muster_engine::{
-    authentication::{self, Authentication, X509},
-    authorities::{self, Verification},
-    identity,
-};
-use muster_model::{Caller, wire::sas};
-use muster_testkit::{Backend, Bootstrapped, TestApp, eventually, skip};
+use muster_testkit::{Backend, TestApp, skip};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use secrecy::ExposeSecret;
 use std::{path::PathBuf, process::Output, time::Duration};
 use tokio::{process::Command, time::timeout};
 
 on_both! {
-    keys_work_over_mqtt_and_websocket
-    certificates_work_over_mqtt_and_websocket
     enrollments_are_managed_and_used
 }
 
@@ -29,11 +20,6 @@ fn python(name: &str) -> Option<PathBuf> {
         skip(name, "no MUSTER_TEST_PYTHON");
     }
     found
-}
-
-/// Lets the SDK's device run with these arguments.
-async fn device(python: &PathBuf, app: &TestApp, arguments: &[&str]) {
-    run(python, app, "identity.py", arguments).await;
 }
 
 /// Lets a script run with these arguments.
@@ -50,75 +36,6 @@ async fn run(python: &PathBuf, app: &TestApp, script: &str, arguments: &[&str]) 
     let output: Output = timeout(PATIENCE, command.args(arguments).kill_on_drop(true).output()).await.unwrap().unwrap();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().ends_with("ok"), "{arguments:?}: {said}\n{errors}");
-}
-
-async fn admin(app: &TestApp, tenant: &Bootstrapped) -> Caller {
-    let token = tenant.tenant.api_token.as_ref().unwrap().expose_secret();
-    identity::api_token(app.app().engine(), token).await.unwrap()
-}
-
-async fn messages_arrive(tenant: &Bootstrapped, count: i64) {
-    eventually("the messages", || async {
-        (tenant.admin.get("/api/ledger").await.ok()["received"] == count).then_some(())
-    })
-    .await;
-}
-
-async fn keys_work_over_mqtt_and_websocket(backend: Backend) {
-    let name = "sdk::keys_work_over_mqtt_and_websocket";
-    let Some(python) = python(name) else { return };
-    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
-    let tenant = app.bootstrap("contoso").await;
-    let scope = tenant.tenant.id_scope.to_string();
-    let key = |id: &str| sas::derive_key(&tenant.tenant.keys.primary_key, id).unwrap();
-    let (first, second) = (key("py-mqtt"), key("py-websocket"));
-    device(&python, &app, &["--device", "py-mqtt", "--key", &first, "--id-scope", &scope]).await;
-    device(&python, &app, &["--device", "py-websocket", "--key", &second, "--id-scope", &scope, "--websockets"]).await;
-    messages_arrive(&tenant, 2).await;
-    app.stop().await;
-}
-
-async fn certificates_work_over_mqtt_and_websocket(backend: Backend) {
-    let name = "sdk::certificates_work_over_mqtt_and_websocket";
-    let Some(python) = python(name) else { return };
-    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
-    let tenant = app.bootstrap("contoso").await;
-    let (engine, admin) = (app.app().engine(), admin(&app, &tenant).await);
-
-    let params = |name: &str| {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params
-    };
-    let authority_key = KeyPair::generate().unwrap();
-    let mut authority = params("Plant");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = authority.self_signed(&authority_key).unwrap();
-    let id = "plant".parse().unwrap();
-    authorities::upload(engine, &admin, id, &authority.pem(), Verification::OnUpload).await.unwrap();
-
-    let (own_key, issued_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    let own = params("anything").self_signed(&own_key).unwrap();
-    let issuer = Issuer::from_ca_cert_der(authority.der(), &authority_key).unwrap();
-    let issued = params("py-ca").signed_by(&issued_key, &issuer).unwrap();
-    let thumbprint = X509::SelfSigned { primary: Some(authorities::thumbprint(own.der())), secondary: None };
-    for (id, x509, certificate, key) in
-        [("py-self", thumbprint, &own, &own_key), ("py-ca", X509::CertificateAuthority, &issued, &issued_key)]
-    {
-        tenant.admin.put(&format!("/api/devices/{id}"), serde_json::json!({})).await.ok();
-        authentication::set(engine, &admin, &id.parse().unwrap(), Authentication::X509(x509)).await.unwrap();
-        let file = |kind: &str, text: String| {
-            let path = app.folder().join(format!("{id}.{kind}.pem"));
-            std::fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        let (certificate, key) = (file("certificate", certificate.pem()), file("key", key.serialize_pem()));
-        let arguments = ["--device", id, "--certificate", &certificate, "--private-key", &key];
-        device(&python, &app, &arguments).await;
-        device(&python, &app, &[&arguments[..], &["--websockets"]].concat()).await;
-    }
-    messages_arrive(&tenant, 4).await;
-    app.stop().await;
 }
 
 async fn enrollments_are_managed_and_used(backend: Backend) {

@@ -1,85 +1,15 @@
-//! Microsoft's Python SDKs: a device that is spoken to, and a service that manages devices.
+//! A service on Microsoft's Python SDK.
 
-use crate::{methods::service, on_both, with_device};
-use muster_engine::{
-    c2d::{self, NewMessage},
-    methods::{self, Invocation},
-    precondition::IfMatch,
-    twins_service as twins,
-};
-use muster_model::{
-    DeviceId,
-    c2d::{Envelope, Feedback, Outcome},
-    wire::{sas, twin::ServiceChange},
-};
-use muster_testkit::{Backend, TestApp, eventually, skip};
-use serde_json::json;
-use std::{process::Stdio, time::Duration};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-    time::timeout,
-};
+use crate::on_both;
+use muster_testkit::{Backend, TestApp, skip};
+use std::time::Duration;
+use tokio::{process::Command, time::timeout};
 
 on_both! {
-    a_device_of_the_sdk_hears_what_it_is_told
     the_service_sdk_manages_devices
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-async fn a_device_of_the_sdk_hears_what_it_is_told(backend: Backend) {
-    let name = "sdk_messaging::a_device_of_the_sdk_hears_what_it_is_told";
-    let Some(python) = std::env::var_os("MUSTER_TEST_PYTHON") else { return skip(name, "no MUSTER_TEST_PYTHON") };
-    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
-    let tenant = app.bootstrap("contoso").await;
-    with_device(&tenant, "py-1").await;
-    let key = sas::derive_key(&tenant.tenant.keys.primary_key, "py-1").unwrap();
-    let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/python/messaging.py"));
-    command.args(["--host", &tenant.tenant.hub_host, "--device", "py-1", "--key", &key]);
-    command.arg("--ca").arg(app.folder().join("tls/ca.pem"));
-    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let (engine, caller, id) = (app.app().engine(), service(&app, &tenant).await, DeviceId::parse("py-1").unwrap());
-    for round in 0..2 {
-        let said = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-        assert_eq!(said.as_deref(), Some("ready"), "round {round}");
-        let envelope = Envelope {
-            message_id: format!("m-{round}"),
-            feedback: Feedback::Full,
-            content_type: Some("application/json".into()),
-            properties: vec![("color".into(), Some("dark red".into()))],
-            ..Envelope::default()
-        };
-        let message = NewMessage { envelope, payload: br#"{"hello":"world"}"#.to_vec() };
-        c2d::send(engine, &caller, &id, message).await.unwrap();
-        let desired = json!({"target": 20}).as_object().cloned();
-        let change = ServiceChange { desired, ..ServiceChange::default() };
-        twins::change(engine, &caller, &id, change, &IfMatch::Any).await.unwrap();
-        let invocation = Invocation {
-            device: &id,
-            module: None,
-            name: "thermostat1*reboot",
-            payload: &json!({"delay": round}),
-            response_timeout: PATIENCE,
-            connect_timeout: PATIENCE,
-        };
-        let answer = methods::invoke(engine, &caller, invocation).await.unwrap();
-        assert_eq!(answer.status, 207);
-        assert_eq!(answer.payload, json!({"name": "thermostat1*reboot", "payload": {"delay": round}}));
-        let heard =
-            eventually("the feedback", || async { c2d::receive_feedback(engine, &caller).await.unwrap() }).await;
-        c2d::complete_feedback(engine, &caller, heard.token).await.unwrap();
-        assert_eq!(heard.records[0].outcome, Outcome::Success);
-    }
-    for expected in ["ready", "ok"] {
-        let said = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
-        assert_eq!(said.as_deref(), Some(expected));
-    }
-    assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
-    app.stop().await;
-}
 
 async fn the_service_sdk_manages_devices(backend: Backend) {
     let name = "sdk_messaging::the_service_sdk_manages_devices";

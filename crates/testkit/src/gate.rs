@@ -19,7 +19,12 @@ pub struct Gate {
 impl Gate {
     /// A shut gate in front of `server` (`HOST:PORT`).
     pub async fn before(server: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::at("127.0.0.1:0", server).await
+    }
+
+    /// A shut gate at this address.
+    pub async fn at(address: &str, server: &str) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the address can be had");
         let address = listener.local_addr().expect("an address");
         let (open, state) = watch::channel(false);
         let task = tokio::spawn(run(listener, server.to_owned(), state));

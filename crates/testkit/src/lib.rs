@@ -15,6 +15,7 @@ mod client;
 mod device;
 mod gate;
 mod mail;
+mod processes;
 mod webhook;
 
 pub use app::{Bootstrapped, Servers, TestApp, own_address, servers};
@@ -24,6 +25,7 @@ pub use client::{Client, Reply};
 pub use device::{Device, DeviceError};
 pub use gate::Gate;
 pub use mail::MailSink;
+pub use processes::{Process, Processes};
 pub use webhook::WebhookSink;
 
 use std::{future::Future, time::Duration};

@@ -15,6 +15,7 @@ mod outage;
 mod resources;
 mod sdk;
 mod sdk_devices;
+mod sdk_endurance;
 mod sdk_messaging;
 mod service;
 mod templates;

@@ -17,7 +17,7 @@ mod tidy;
 mod web;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use paths::Profile;
 use std::process::ExitCode;
 
@@ -69,23 +69,28 @@ enum Task {
 #[derive(Subcommand)]
 enum Bench {
     /// Acknowledged messages a second, processor time and memory: our hub, Mosquitto, RabbitMQ's MQTT plugin
-    Ingest {
-        /// Devices that send at once
-        #[arg(long, default_value_t = 1000)]
-        connections: u32,
-        /// Messages that each has under way
-        #[arg(long, default_value_t = 8)]
-        window: u32,
-        /// How long a server is under load in a round
-        #[arg(long, default_value_t = 5)]
-        seconds: u32,
-        /// Times that each server has its turn
-        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-        rounds: u32,
-        /// Silent devices, to see what a connection costs (default: as many as send)
-        #[arg(long)]
-        idle_connections: Option<u32>,
-    },
+    Ingest(Load),
+    /// Messages, connections, memory and direct methods: our hub beside Mosquitto
+    Hub(Load),
+}
+
+#[derive(Args)]
+struct Load {
+    /// Devices that send at once
+    #[arg(long, default_value_t = 1000)]
+    connections: u32,
+    /// Messages that each has under way
+    #[arg(long, default_value_t = 8)]
+    window: u32,
+    /// How long a server is under load in a round
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Times that each server has its turn
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Silent devices, to see what a connection costs (default: as many as send)
+    #[arg(long)]
+    idle_connections: Option<u32>,
 }
 
 fn main() -> ExitCode {
@@ -108,12 +113,16 @@ fn perform(task: Task) -> Result<()> {
             test::run(&test::Selection { filter, end_to_end })
         }
         Task::Services => test::serve(),
-        Task::Bench { bench: Bench::Ingest { connections, window, seconds, rounds, idle_connections } } => {
-            let idle_connections = idle_connections.unwrap_or(connections);
-            bench::ingest(bench::Load { connections, window, seconds, rounds, idle_connections })
-        }
+        Task::Bench { bench: Bench::Ingest(load) } => bench::measure(bench::Subject::Ingest, load.into()),
+        Task::Bench { bench: Bench::Hub(load) } => bench::measure(bench::Subject::Hub, load.into()),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),
         Task::Web { dev } => web::build(if dev { web::Build::Dev } else { web::Build::Release }, web::Keep::Same),
+    }
+}
+
+impl From<Load> for bench::Load {
+    fn from(Load { connections, window, seconds, rounds, idle_connections }: Load) -> Self {
+        Self { connections, window, seconds, rounds, idle_connections: idle_connections.unwrap_or(connections) }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     connection::Connection,
     device::{self, Pace, Plan},
     endpoint::Endpoint,
+    methods::{self, Service},
     payload::Payload,
     report::{LoadReport, Totals},
 };
@@ -15,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// Devices that connect at the same time.
 const CONNECTING: usize = 128;
@@ -82,7 +84,7 @@ pub async fn run(config: LoadConfig) -> Result<LoadReport> {
 
 /// Devices that are connected.
 pub struct Fleet {
-    connections: Vec<(usize, String, Connection)>,
+    connections: Vec<(usize, DeviceLogin, Connection)>,
     connecting: Duration,
     totals: Arc<Totals>,
 }
@@ -100,7 +102,7 @@ impl Fleet {
             // A task each: TLS handshakes go to all processors.
             tokio::spawn(async move {
                 let connection = Connection::open(&endpoint, index, &login).await?;
-                anyhow::Ok((index, login.topic, connection))
+                anyhow::Ok((index, login, connection))
             })
         });
         let outcomes: Vec<_> = connecting.buffer_unordered(CONNECTING).collect().await;
@@ -144,16 +146,51 @@ impl Fleet {
         let connected = self.connections.len();
         let plan = Arc::new(plan(activity, duration, connected)?);
         let mut devices = JoinSet::new();
-        for (place, (_, topic, connection)) in self.connections.into_iter().enumerate() {
+        for (place, (_, login, connection)) in self.connections.into_iter().enumerate() {
             let (plan, totals) = (plan.clone(), self.totals.clone());
             devices.spawn(async move {
-                if let Err(error) = device::run(connection, &topic, place, &plan, &totals).await {
+                if let Err(error) = device::run(connection, &login.topic, place, &plan, &totals).await {
                     totals.failed(&error);
                 }
             });
         }
         while let Some(ended) = devices.join_next().await {
             ended.context("a device's task")?;
+        }
+        self.totals.report(connected, self.connecting)
+    }
+
+    /// Has the service call a method of every device, one call of each at a time, until the end; in the report a call is
+    /// a message, and its answer the acknowledgement.
+    ///
+    /// # Errors
+    /// When a device does not listen, or a task died.
+    pub async fn call_methods(self, service: Service, duration: Duration) -> Result<LoadReport> {
+        let (connected, stop) = (self.connections.len(), CancellationToken::new());
+        let (mut devices, mut callers) = (JoinSet::new(), JoinSet::new());
+        let mut ids = Vec::new();
+        for (_, login, mut connection) in self.connections {
+            methods::listen(&mut connection).await?;
+            devices.spawn(methods::answer(connection, stop.clone()));
+            ids.push(login.client_id);
+        }
+        let start = Instant::now();
+        for (index, id) in ids.into_iter().enumerate() {
+            let (service, totals) = (service.clone(), self.totals.clone());
+            callers.spawn(async move {
+                if let Err(error) = service.keep_calling(&id, index, start, duration, &totals).await {
+                    totals.failed(&error);
+                }
+            });
+        }
+        while let Some(ended) = callers.join_next().await {
+            ended.context("a caller's task")?;
+        }
+        stop.cancel();
+        while let Some(ended) = devices.join_next().await {
+            if let Err(error) = ended.context("a device's task")? {
+                self.totals.failed(&error);
+            }
         }
         self.totals.report(connected, self.connecting)
     }

@@ -8,6 +8,7 @@ mod connection;
 mod device;
 mod endpoint;
 mod fleet;
+mod methods;
 mod payload;
 mod provision;
 mod report;
@@ -15,6 +16,7 @@ mod simulate;
 
 pub use endpoint::Endpoint;
 pub use fleet::{Activity, DeviceLogin, Fleet, LoadConfig, Quality, run};
+pub use methods::Service;
 pub use payload::Payload;
 pub use provision::{Group, provision, provisioned};
 pub use report::LoadReport;

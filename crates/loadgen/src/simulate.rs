@@ -3,6 +3,7 @@
 use crate::{
     endpoint::Endpoint,
     fleet::{Activity, DeviceLogin, Fleet, Quality},
+    methods::Service,
     payload::Payload,
     provision::{Group, provision, provisioned},
     report::LoadReport,
@@ -56,6 +57,12 @@ pub struct SimulateArgs {
     /// Send nothing, just hold the connections.
     #[arg(long)]
     idle: bool,
+    /// Call methods of the devices, over the hub's REST API at https://HOST:PORT, instead of having them send.
+    #[arg(long, requires_all = ["hub", "service_key"], conflicts_with = "idle")]
+    methods_at: Option<String>,
+    /// A key of the tenant's policy "service"; goes with --methods-at.
+    #[arg(long, env = "MUSTER_SIMULATE_SERVICE_KEY", hide_env_values = true)]
+    service_key: Option<SecretString>,
     /// Seconds between the last connection and the first message, to look at the server in peace.
     #[arg(long, default_value_t = 2, value_parser = RangedU64ValueParser::<u32>::new().range(0..=3600))]
     pause: u32,
@@ -88,7 +95,11 @@ pub async fn simulate(args: SimulateArgs) -> Result<()> {
         print_line(&json!({"phase": "loading"}))?;
     }
     let progress = (!args.json).then(|| show_progress(fleet.counter()));
-    let report = fleet.load(activity(&args), Duration::from_secs(args.seconds.into())).await;
+    let duration = Duration::from_secs(args.seconds.into());
+    let report = match service(&args)? {
+        Some(service) => fleet.call_methods(service, duration).await,
+        None => fleet.load(activity(&args), duration).await,
+    };
     if let Some(progress) = progress {
         progress.abort();
     }
@@ -123,6 +134,11 @@ async fn devices(args: &SimulateArgs, endpoint: &Endpoint) -> Result<Vec<DeviceL
         DeviceLogin { topic: format!("devices/{id}/messages/events/"), client_id: id, username: None, password: None }
     };
     Ok((0..count).map(login).collect())
+}
+
+fn service(args: &SimulateArgs) -> Result<Option<Service>> {
+    let (Some(base), Some(hub), Some(key)) = (&args.methods_at, &args.hub, &args.service_key) else { return Ok(None) };
+    Service::new(base, hub, key, args.ca.as_deref()).map(Some)
 }
 
 fn activity(args: &SimulateArgs) -> Activity {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     fs,
     path::PathBuf,
     process::{Command, Stdio},
@@ -35,15 +36,19 @@ pub struct Hub {
     partitions: u16,
     data: PathBuf,
     group_key: String,
+    /// A key of the policy that may call methods.
+    service_key: String,
     addresses: Addresses,
     process: Background,
 }
 
 /// What the hub writes to `addresses.json`.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Addresses {
     mqtt: String,
     mqtts: String,
+    hub_https: String,
 }
 
 /// What `muster admin bootstrap` prints.
@@ -52,6 +57,7 @@ struct Addresses {
 struct Tenant {
     id_scope: String,
     enrollment_group: Group,
+    connection_strings: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +87,10 @@ impl Hub {
             "--json",
         ])?)?;
         let (process, addresses) = serve(place, &name, partitions)?;
-        let hub = Self { name, partitions, data, group_key: tenant.enrollment_group.primary_key, addresses, process };
+        let service = tenant.connection_strings.get("service").and_then(|string| string.split_once("SharedAccessKey="));
+        let (_, service_key) = service.context("there is no connection string of the policy 'service'")?;
+        let (service_key, group_key) = (service_key.to_owned(), tenant.enrollment_group.primary_key);
+        let hub = Self { name, partitions, data, group_key, service_key, addresses, process };
         hub.provision(&tenant.id_scope, devices)?;
         Ok(hub)
     }
@@ -108,6 +117,12 @@ impl Hub {
             process: self.process.id(),
             broker: Some(rabbitmq.id()),
         }
+    }
+
+    /// What `muster simulate` needs to call methods, beside [`Hub::target`].
+    pub fn service(&self) -> [String; 4] {
+        let base = format!("https://{}", self.addresses.hub_https);
+        ["--methods-at", &base, "--service-key", &self.service_key].map(str::to_owned)
     }
 
     /// Registers the devices as real ones do, over TLS, and has them send a little: the first message for a queue that
@@ -147,7 +162,7 @@ fn command(place: &Place<'_>, name: &str, partitions: u16, arguments: &[&str]) -
         .env("MUSTER__HUB__HOST", HOST)
         .env("MUSTER__HUB__MQTT_BIND", "127.0.0.1:0")
         .env("MUSTER__HUB__MQTTS_BIND", "127.0.0.1:0")
-        .env("MUSTER__HUB__HTTPS_BIND", "")
+        .env("MUSTER__HUB__HTTPS_BIND", "127.0.0.1:0")
         .env("MUSTER__LOG__FILTER", "warn");
     Ok(command)
 }

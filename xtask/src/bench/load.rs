@@ -5,7 +5,7 @@
 
 use super::{
     Load,
-    report::{Idle, Round},
+    report::{Idle, Methods, Round},
     usage::Usage,
 };
 use crate::{
@@ -47,6 +47,8 @@ pub struct Target {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Finished {
+    connected: u64,
+    connect_seconds: f64,
     acknowledged: u64,
     acknowledged_per_second: f64,
     latency_p50_ms: f64,
@@ -85,6 +87,7 @@ pub fn round(target: &Target, load: Load) -> Result<Round> {
         to.cpu.saturating_sub(from.cpu).as_secs_f64() * 1e6 / (finished.acknowledged.max(1) as f64)
     };
     let round = Round {
+        connects_per_second: finished.connected as f64 / finished.connect_seconds,
         acknowledged_per_second: finished.acknowledged_per_second,
         cpu_microseconds_per_message: per_message(from, to),
         broker_cpu_microseconds_per_message: broker_from.zip(broker_to).map(|(from, to)| per_message(from, to)),
@@ -93,6 +96,26 @@ pub fn round(target: &Target, load: Load) -> Result<Round> {
     };
     eprintln!("{:9.0} messages/s  {}", round.acknowledged_per_second, target.name());
     Ok(round)
+}
+
+/// Has a service call methods of the devices, one call of each at a time.
+pub fn methods(target: &Target, service: &[String], devices: u32, seconds: u32) -> Result<Methods> {
+    let mut command = simulate(&target.url, &target.authority, devices);
+    command.args(&target.access).args(service).args(["--seconds", &seconds.to_string()]);
+    let mut finished = None;
+    watch(target, &mut command, |phase, event| {
+        if phase == "finished" {
+            finished = Some(serde_json::from_value::<Finished>(event));
+        }
+    })?;
+    let finished = finished.context("the load generator never said that it had finished")??;
+    eprintln!("{:9.0} methods/s  {}", finished.acknowledged_per_second, target.name());
+    Ok(Methods {
+        devices,
+        calls_per_second: finished.acknowledged_per_second,
+        round_trip_p50_ms: finished.latency_p50_ms,
+        round_trip_p99_ms: finished.latency_p99_ms,
+    })
 }
 
 /// Has devices connect and be silent: first some, then all. What the server takes more then is what the rest of them

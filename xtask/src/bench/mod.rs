@@ -1,4 +1,5 @@
 //! `cargo xtask bench ingest`: our hub, Mosquitto and RabbitMQ's MQTT plugin under the same load, in one run.
+//! `cargo xtask bench hub`: our hub and Mosquitto, with its connections and methods.
 //!
 //! All servers run all the time and take their turns, round after round, so that whatever else the machine does meets
 //! all of them; the report holds medians. What a connection costs is measured before that, on servers just started.
@@ -17,13 +18,13 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use hub::{Hub, Place};
 use load::Target;
-use report::{Idle, Machine, Measured, Report, Round};
+use report::{Goal, Idle, Machine, Measured, Methods, Report, Round};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use std::fs;
 
-/// One partition, whose batches are the fullest, and the default.
-const PARTITIONS: [u16; 2] = [1, 8];
+/// Devices whose methods are called, one and many at a time.
+const METHOD_DEVICES: [u32; 2] = [1, 32];
 /// Files that a server and the load generator need beside a connection's.
 const OTHER_FILES: u64 = 500;
 
@@ -43,8 +44,34 @@ pub struct Load {
     pub idle_connections: u32,
 }
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Subject {
+    /// Messages: against Mosquitto and RabbitMQ's plugin, with one partition, whose batches are the fullest, and with
+    /// the default.
+    Ingest,
+    /// Messages, connections and methods: against Mosquitto.
+    Hub,
+}
+
+impl Subject {
+    fn partitions(self) -> &'static [u16] {
+        match self {
+            Self::Ingest => &[1, 8],
+            Self::Hub => &[8],
+        }
+    }
+
+    fn goal(self) -> Goal {
+        match self {
+            Self::Ingest => Goal { mosquitto: 0.7, rabbitmq_mqtt: Some(10.0), mosquitto_cpu: None },
+            Self::Hub => Goal { mosquitto: 1.0, rabbitmq_mqtt: None, mosquitto_cpu: Some(0.8) },
+        }
+    }
+}
+
 /// Measures every server and prints the report as JSON on standard output; progress goes to standard error.
-pub fn ingest(load: Load) -> Result<()> {
+pub fn measure(subject: Subject, load: Load) -> Result<()> {
     raise_file_limit(load.connections.max(load.idle_connections))?;
     let mut stages = Stages::default();
     stages.run("build", || run::build_server(Profile::Release))?;
@@ -60,12 +87,15 @@ pub fn ingest(load: Load) -> Result<()> {
     })?;
     let place = Place { folder: &folder, postgres: &postgres, rabbitmq: &rabbitmq };
     let mut hubs = stages.run("hubs, and devices that provision themselves", || {
-        let devices = [load.connections, load.connections.max(load.idle_connections)];
-        let start = |(partitions, devices)| Hub::start(&place, partitions, devices);
-        PARTITIONS.into_iter().zip(devices).map(start).collect::<Result<Vec<_>>>()
+        let devices = load.connections.max(load.idle_connections);
+        subject
+            .partitions()
+            .iter()
+            .map(|partitions| Hub::start(&place, *partitions, devices))
+            .collect::<Result<Vec<_>>>()
     })?;
     let idle = stages.run("idle connections", || {
-        let mut idle = idle_elsewhere(&folder, &rabbitmq, &certificate, load.idle_connections)?;
+        let mut idle = idle_elsewhere(subject, &folder, &rabbitmq, &certificate, load.idle_connections)?;
         if let Some(hub) = hubs.last_mut() {
             for tls in [false, true] {
                 hub.restart(&place)?;
@@ -76,7 +106,7 @@ pub fn ingest(load: Load) -> Result<()> {
     })?;
     let mut mosquitto = Mosquitto::start(&folder, Some(&certificate))?;
     mosquitto.wait()?;
-    let mut targets = foreign(&mosquitto, &rabbitmq, &certificate)?;
+    let mut targets = foreign(subject, &mosquitto, &rabbitmq, &certificate)?;
     targets.extend(hubs.iter().flat_map(|hub| [false, true].map(|tls| hub.target(&rabbitmq, tls))));
     let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for number in 1..=load.rounds {
@@ -87,43 +117,61 @@ pub fn ingest(load: Load) -> Result<()> {
             Ok(())
         })?;
     }
+    let methods = stages.run("methods", || methods(subject, &hubs, &rabbitmq, load.seconds))?;
     let results = targets.iter().zip(rounds).map(|(target, rounds)| Measured::of(target, rounds)).collect();
     drop((hubs, mosquitto, rabbitmq));
     // Gigabytes of messages that nobody reads.
     fs::remove_dir_all(folder.path().join("rabbitmq")).ok();
     stages.report();
-    let report = Report::new(machine, load, results, idle)?;
+    let report = Report::new(machine, load, subject.goal(), results, idle, methods)?;
     eprintln!("{}", report.verdict());
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }
 
+fn methods(subject: Subject, hubs: &[Hub], rabbitmq: &RabbitMq, seconds: u32) -> Result<Vec<Methods>> {
+    let called = hubs.iter().filter(|_| subject == Subject::Hub);
+    let calls = called.flat_map(|hub| METHOD_DEVICES.map(|devices| (hub, devices)));
+    calls.map(|(hub, devices)| load::methods(&hub.target(rabbitmq, true), &hub.service(), devices, seconds)).collect()
+}
+
 /// Mosquitto and RabbitMQ's plugin, plain and over TLS.
-fn foreign(mosquitto: &Mosquitto, rabbitmq: &RabbitMq, certificate: &Certificate) -> Result<Vec<Target>> {
+fn foreign(
+    subject: Subject,
+    mosquitto: &Mosquitto,
+    rabbitmq: &RabbitMq,
+    certificate: &Certificate,
+) -> Result<Vec<Target>> {
     let without_tls = "the server has no TLS";
-    Ok(vec![
+    let mut targets = vec![
         Target::foreign("mosquitto", mosquitto.url(), mosquitto.id(), certificate),
         Target::foreign("mosquitto", mosquitto.tls_url().context(without_tls)?, mosquitto.id(), certificate),
-        Target::foreign("rabbitmq-mqtt", rabbitmq.mqtt_url(), rabbitmq.id(), certificate),
-        Target::foreign("rabbitmq-mqtt", rabbitmq.mqtts_url().context(without_tls)?, rabbitmq.id(), certificate),
-    ])
+    ];
+    if subject == Subject::Ingest {
+        for url in [rabbitmq.mqtt_url(), rabbitmq.mqtts_url().context(without_tls)?] {
+            targets.push(Target::foreign("rabbitmq-mqtt", url, rabbitmq.id(), certificate));
+        }
+    }
+    Ok(targets)
 }
 
 /// What a connection costs the others. Mosquitto is fresh each time; RabbitMQ gives back what it no longer needs.
 fn idle_elsewhere(
+    subject: Subject,
     folder: &Folder,
     rabbitmq: &RabbitMq,
     certificate: &Certificate,
     connections: u32,
 ) -> Result<Vec<Idle>> {
     let mut idle = Vec::new();
-    for place in 0..4 {
+    loop {
         let mut mosquitto = Mosquitto::start(folder, Some(certificate))?;
         mosquitto.wait()?;
-        let targets = foreign(&mosquitto, rabbitmq, certificate)?;
-        idle.push(load::idle(&targets[place], connections)?);
+        match foreign(subject, &mosquitto, rabbitmq, certificate)?.get(idle.len()) {
+            Some(target) => idle.push(load::idle(target, connections)?),
+            None => return Ok(idle),
+        }
     }
-    Ok(idle)
 }
 
 /// A connection is a file: allow as many as the system does, for us and what we start.

@@ -1,6 +1,6 @@
 //! The HTTPS listener: device endpoints, service endpoints and MQTT over WebSocket (`iot-hub-wire.md` §5, §6, §11).
 
-use crate::{Hub, HubError, device_http, dps_service, fault::Fault, service, tls::Peer, websocket};
+use crate::{Hub, HubError, blob, device_http, dps_service, fault::Fault, service, tls::Peer, websocket};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer,
@@ -49,6 +49,7 @@ pub(crate) fn start(
             .app_data(state_sessions.clone())
             .app_data(PayloadConfig::new(MAX_BODY_BYTES))
             .configure(websocket::configure)
+            .configure(blob::configure)
             .configure(dps_service::configure)
             .configure(service::configure)
             .configure(device_http::configure)

@@ -55,7 +55,7 @@ pub(crate) async fn list_device_files(
 /// The bytes of a file; slashes of its name may stand as they are
 #[utoipa::path(get, path = "/api/devices/{deviceId}/files/{fileName}", tag = "files",
     responses(
-        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "the bytes, as application/octet-stream"),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn get_device_file(
     api: Data<Api>,

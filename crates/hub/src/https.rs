@@ -98,6 +98,12 @@ pub(crate) fn peer(request: &HttpRequest) -> Option<Peer> {
     Some(Peer { address, chain })
 }
 
+/// The name that the request was sent to, with the port where there is one. HTTP/2 has it in the request's target.
+pub(crate) fn host(request: &HttpRequest) -> &str {
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default()
+}
+
 async fn unknown(hub: Data<Hub>) -> HttpResponse {
     failure(&hub, &Fault::new(404, 404_000, "there is nothing at this address"))
 }

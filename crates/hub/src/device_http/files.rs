@@ -4,7 +4,6 @@ use super::caller;
 use crate::{Hub, fault::Fault, https, service::body};
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::HOST,
     web::{self, Bytes, Data, Path, ServiceConfig},
 };
 use muster_engine::files::{self, GrantError, Outcome};
@@ -42,12 +41,10 @@ async fn begin_upload(hub: Data<Hub>, request: HttpRequest, path: Path<(String, 
         let name = FileName::parse(wanted.blob_name);
         let name = name.map_err(|error| Fault::new(400, 400_004, error.to_string()))?;
         let grant = files::grant(&hub.engine, &session, name).await.map_err(refused)?;
-        // The device has reached the hub by this name and port.
-        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
         Ok(HttpResponse::Ok().json(json!({
             "correlationId": grant.correlation_id,
-            "hostName": host.unwrap_or(&hub.engine.config().hub_host),
+            // The device has reached the hub by this name and port.
+            "hostName": https::host(&request),
             "containerName": grant.container,
             "blobName": grant.blob,
             "sasToken": grant.sas,

@@ -1,9 +1,10 @@
 //! Notices of finished uploads, one at a time: taken, then completed or abandoned.
 
 use super::{Service, lock};
+use crate::https;
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{ETAG, HOST},
+    http::header::ETAG,
     web::{self, Path, ServiceConfig},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -26,8 +27,7 @@ async fn receive_notice(service: Service, request: HttpRequest) -> HttpResponse 
         let Some((token, notice)) = files::receive_notice(service.engine(), &caller).await? else {
             return Ok(HttpResponse::NoContent().finish());
         };
-        let host = service.header(HOST.as_str()).or_else(|| request.uri().host()).unwrap_or_default();
-        let base = format!("https://{host}/{}", files::container(&caller.tenant));
+        let base = format!("https://{}/{}", https::host(&request), files::container(&caller.tenant));
         Ok(HttpResponse::Ok().insert_header((ETAG, format!("\"{token}\""))).json(told(&base, &notice)))
     };
     service.answer(receive.await)

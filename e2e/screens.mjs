@@ -26,6 +26,7 @@ const pages = {
   device: 'devices/machine-1',
   'device-properties': 'devices/machine-1/properties',
   'device-raw': 'devices/machine-1/raw',
+  'device-files': 'devices/machine-1/files',
   'device-connect': 'devices/machine-1/connect',
   templates: 'templates',
   template: 'templates/dtmi:muster:demo:machine;1',

@@ -86,6 +86,22 @@ pub fn counted(count: usize, singular: &str, plural: &str) -> String {
     format!("{} {}", group_thousands(&count.to_string()), if count == 1 { singular } else { plural })
 }
 
+/// How long a file is: `512 B`, `1.5 KB`, `20.1 MB`; a thousand bytes are a kilobyte.
+pub fn bytes(count: u64) -> String {
+    let mut units = ["KB", "MB", "GB", "TB"].into_iter();
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let (mut size, mut unit) = (count as f64 / 1_000.0, units.next().unwrap_or_default());
+    // 999.95 would be written as 1000.0.
+    while size >= 999.95
+        && let Some(next) = units.next()
+    {
+        (size, unit) = (size / 1_000.0, next);
+    }
+    format!("{size:.1} {unit}")
+}
+
 /// A telemetry or property value on one line.
 pub fn value(value: &Value) -> String {
     match value {
@@ -136,6 +152,21 @@ mod tests {
 
     const SECOND_MS: i64 = 1_000;
     const DAY_MS: i64 = 86_400 * SECOND_MS;
+
+    #[test]
+    fn lengths_of_files() {
+        for (count, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_500, "1.5 KB"),
+            (999_949, "999.9 KB"),
+            (999_950, "1.0 MB"),
+            (20_100_000, "20.1 MB"),
+            (5_000_000_000_000_000, "5000.0 TB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+    }
 
     #[test]
     fn ages() {

@@ -43,10 +43,11 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates from outside that only some rooms may use.
-const CONFINED: [(&str, &[&str]); 6] = [
+const CONFINED: [(&str, &[&str]); 7] = [
     ("sea-orm", &["muster-store", "muster-migrations"]),
     ("sea-orm-migration", &["muster-store", "muster-migrations"]),
     ("lapin", &["muster-bus"]),
+    ("object_store", &["muster-engine"]),
     ("rmqtt-codec", &["muster-hub", "muster-testkit", "muster-loadgen"]),
     ("actix-web", &["muster-api", "muster-hub", "muster"]),
     ("leptos", &["muster-frontend"]),

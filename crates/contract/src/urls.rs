@@ -1,6 +1,6 @@
 //! Addresses of the API, for the browser: always below `/t/{tenant}/api`, so that two tabs may hold two tenants.
 
-use muster_model::{AlertId, DashboardId, DeviceId, RuleId, TemplateId, TenantId, TokenId};
+use muster_model::{AlertId, DashboardId, DeviceId, FileName, RuleId, TemplateId, TenantId, TokenId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Display;
 
@@ -84,6 +84,17 @@ impl TenantUrls {
     /// The newest messages of a device that were not understood.
     pub fn rejected(&self, device: &DeviceId) -> String {
         self.device_part(device, "rejected")
+    }
+
+    /// The files that a device has uploaded.
+    pub fn files(&self, device: &DeviceId) -> String {
+        self.device_part(device, "files")
+    }
+
+    /// A file of a device.
+    pub fn file(&self, device: &DeviceId, name: &FileName) -> String {
+        let name: Vec<String> = name.as_str().split('/').map(escape).collect();
+        format!("{}/{}", self.files(device), name.join("/"))
     }
 
     /// The telemetry of devices over time.
@@ -259,6 +270,8 @@ mod tests {
         let urls = TenantUrls::new(&TenantId::parse("demo").unwrap());
         let device = DeviceId::parse("a#b?c%d,e").unwrap();
         assert_eq!(urls.properties(&device), "/t/demo/api/devices/a%23b%3Fc%25d%2Ce/properties");
+        let file = FileName::parse("logs/a #1.txt").unwrap();
+        assert_eq!(urls.file(&DeviceId::parse("d").unwrap(), &file), "/t/demo/api/devices/d/files/logs/a%20%231.txt");
         assert_eq!(urls.live(&[]), "/t/demo/api/live");
         assert_eq!(
             urls.live(&[device.clone(), device]),

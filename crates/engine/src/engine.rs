@@ -3,6 +3,7 @@
 use crate::{
     EngineError, c2d,
     connections::{self, Connections},
+    files::{Files, FilesConfig},
     hub_auth, identity,
     ingest::{Ingress, Latest},
     live::Live,
@@ -76,6 +77,8 @@ pub struct EngineConfig {
     pub outbound_allow: Vec<ipnet::IpNet>,
     /// How long an outgoing call may take (`outbound.timeout_seconds`).
     pub outbound_timeout: Duration,
+    /// Where uploaded files go, and how large they may be (`files.…`).
+    pub files: FilesConfig,
     /// How long a stop waits for messages that the bus has not confirmed (`shutdown.deadline_seconds`).
     pub drain: Duration,
 }
@@ -123,6 +126,7 @@ struct Inner {
     notices: Notices,
     outbound: Outbound,
     ingress: Ingress,
+    files: Files,
     latest: Latest,
     live: Live,
     passwords: identity::Passwords,
@@ -142,7 +146,8 @@ impl Engine {
     /// Starts the engine and its tasks; they end with `parts.stop`.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] where the database or the bus does not answer.
+    /// [`EngineError::Unavailable`] where the database or the bus does not answer, or there is no place for files;
+    /// [`EngineError::Invalid`] where that place is no address.
     pub async fn start(parts: EngineParts) -> Result<Self, EngineError> {
         let EngineParts { store, bus, clock, secrets_key, config, instance, partitions, stop, tasks } = parts;
         let outbound = Outbound::new(config.outbound_allow.clone(), config.outbound_timeout);
@@ -152,6 +157,7 @@ impl Engine {
             live: Live::new(bus.clone()),
             ingress: Ingress::start(&bus, partitions, config.drain, &stop, &tasks),
             outbound: outbound.map_err(|error| EngineError::unavailable("the client for outgoing calls", error))?,
+            files: Files::open(&config.files)?,
             latest: Latest::default(),
             passwords: identity::Passwords::new(),
             credentials: hub_auth::Credentials::new(),
@@ -245,6 +251,11 @@ impl Engine {
     /// The client for calls to addresses that people typed in.
     pub(crate) fn outbound(&self) -> &Outbound {
         &self.0.outbound
+    }
+
+    /// Where uploaded files are.
+    pub(crate) fn files(&self) -> &Files {
+        &self.0.files
     }
 
     /// Last known values on their way to the database.

@@ -1,6 +1,7 @@
-//! What is removed by and by: sessions that expired, throttles that are over, work that is done, old ledger entries.
+//! What is removed by and by: sessions that expired, throttles that are over, work that is done, old ledger entries,
+//! bytes of files that nobody needs.
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, files};
 use chrono::Duration as Span;
 use muster_model::SystemScope;
 use muster_store::{MAX_PAGE, counters, outbox, sessions, throttle};
@@ -32,6 +33,9 @@ pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
                     break;
                 }
             }
+        }
+        if let Err(error) = files::sweep(&engine).await {
+            tracing::warn!(%error, "files that are not needed could not be removed, trying again later");
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod dps_enrollments;
 mod engine;
 pub mod enrollment;
 mod error;
+pub mod files;
 pub mod health;
 mod housekeeping;
 pub mod hub_auth;

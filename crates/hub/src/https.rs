@@ -1,6 +1,6 @@
 //! The HTTPS listener: device endpoints, service endpoints and MQTT over WebSocket (`iot-hub-wire.md` §5, §6, §11).
 
-use crate::{Hub, HubError, device_http, dps_service, fault::Fault, service, tls::Peer, websocket};
+use crate::{Hub, HubError, blob, device_http, dps_service, fault::Fault, service, tls::Peer, websocket};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer,
@@ -49,6 +49,7 @@ pub(crate) fn start(
             .app_data(state_sessions.clone())
             .app_data(PayloadConfig::new(MAX_BODY_BYTES))
             .configure(websocket::configure)
+            .configure(blob::configure)
             .configure(dps_service::configure)
             .configure(service::configure)
             .configure(device_http::configure)
@@ -95,6 +96,12 @@ pub(crate) fn peer(request: &HttpRequest) -> Option<Peer> {
     let address = request.peer_addr()?.ip();
     let chain = request.conn_data::<Chain>().map(|chain| chain.0.clone()).unwrap_or_default();
     Some(Peer { address, chain })
+}
+
+/// The name that the request was sent to, with the port where there is one. HTTP/2 has it in the request's target.
+pub(crate) fn host(request: &HttpRequest) -> &str {
+    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default()
 }
 
 async fn unknown(hub: Data<Hub>) -> HttpResponse {

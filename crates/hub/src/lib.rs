@@ -13,6 +13,7 @@
 //!   requests do not wait for confirms.
 //! - User names, tokens and payloads are never logged.
 
+mod blob;
 mod calls;
 mod config;
 mod device_http;

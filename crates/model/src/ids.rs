@@ -138,7 +138,15 @@ text_id!(/// An API token's id (its name).
     |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)));
 text_id!(/// A tenant's id scope, by which a device finds it in the provisioning service.
     IdScope, "id scope", "1 to 32 letters and digits", 32, |t| t.bytes().all(|b| b.is_ascii_alphanumeric()));
+text_id!(/// The name of an uploaded file inside its device; `/` parts folders. It never becomes a path on a disk.
+    FileName, "file name",
+    "1 to 1024 characters in parts between '/', none of them empty, '.' or '..', without '\\' and control characters", 4096,
+    |t| t.chars().count() <= 1024
+        && !t.contains(|c: char| c == '\\' || c.is_control())
+        && t.split('/').all(|part| !matches!(part, "" | "." | "..")));
 
+uuid_id!(/// An upload of a file that a device has been granted (`correlationId`).
+    UploadId);
 uuid_id!(/// A rule.
     RuleId);
 uuid_id!(/// An alert.
@@ -167,6 +175,12 @@ mod tests {
         assert!(TemplateId::parse("urn:modelDefinition:xx:yy").is_ok());
         assert!(TemplateId::parse("dtmi:a:b;1").is_ok());
         assert!(TemplateId::parse("a:b").is_err());
+        for good in ["a", "logs/2026/an ä.txt", "a..b", &"ä".repeat(1024)] {
+            assert!(FileName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.", "a\\b", "a\nb", &"ä".repeat(1025)] {
+            assert!(FileName::parse(bad).is_err(), "{bad}");
+        }
         assert!(serde_json::from_str::<DeviceId>("\"a/b\"").is_err());
     }
 }

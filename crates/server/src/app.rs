@@ -12,7 +12,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use muster_api::{ApiConfig, ApiParts};
 use muster_bus::{Bus, BusConfig, InstanceId};
 use muster_engine::{
-    Engine, EngineConfig, EngineParts, OwnCertificate, Roles, SmtpConfig, demo, ingest, secrets::MasterKey,
+    Engine, EngineConfig, EngineParts, OwnCertificate, Roles, SmtpConfig, demo, files::FilesConfig, ingest,
+    secrets::MasterKey,
 };
 use muster_hub::{HubConfig, HubParts, ServerCertificate};
 use muster_model::Clock;
@@ -329,8 +330,20 @@ fn engine_config(config: &Config, roles: Roles, web: Option<&TcpListener>) -> an
         smtp,
         outbound_allow: networks("MUSTER__OUTBOUND__ALLOW", &config.outbound.allow)?,
         outbound_timeout: Duration::from_secs(config.outbound.timeout_seconds),
+        files: files_config(config)?,
         drain: Duration::from_secs(config.shutdown.deadline_seconds),
     })
+}
+
+fn files_config(config: &Config) -> anyhow::Result<FilesConfig> {
+    let url = if config.files.url.expose_secret().is_empty() {
+        let folder = std::path::absolute(config.data_dir.join("files"))?;
+        SecretString::from(folder.display().to_string())
+    } else {
+        config.files.url.clone()
+    };
+    let (max_file_bytes, tenant_bytes) = (config.files.max_file_bytes, config.files.max_tenant_bytes);
+    Ok(FilesConfig { url, max_file_bytes, tenant_bytes })
 }
 
 fn public_url(config: &Config, web: Option<&TcpListener>) -> anyhow::Result<String> {

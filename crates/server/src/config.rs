@@ -133,8 +133,12 @@ pub struct Outbound {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
-    /// Where uploaded files go.
-    pub url: String,
+    /// Where uploaded files go; empty: in the data folder.
+    pub url: SecretString,
+    /// The largest file.
+    pub max_file_bytes: u64,
+    /// What all files of a tenant may hold together.
+    pub max_tenant_bytes: u64,
 }
 
 /// `[secrets]`
@@ -215,6 +219,8 @@ impl Config {
             ("bus.partitions", u64::from(self.bus.partitions), 1, 64),
             ("bus.max_unconfirmed_bytes", self.bus.max_unconfirmed_bytes as u64, 1 << 20, 4 << 30),
             ("hub.max_connections", self.hub.max_connections as u64, 1, 1_000_000),
+            ("files.max_file_bytes", self.files.max_file_bytes, 1 << 20, 4 << 40),
+            ("files.max_tenant_bytes", self.files.max_tenant_bytes, 1 << 20, 1 << 50),
             ("outbound.timeout_seconds", self.outbound.timeout_seconds, 1, 120),
             ("shutdown.deadline_seconds", self.shutdown.deadline_seconds, 1, 300),
         ];

@@ -1,6 +1,6 @@
 //! Devices and their keys.
 
-use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, keys, twins};
+use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, files, keys, twins};
 use chrono::{DateTime, Utc};
 use muster_model::{DeviceId, DeviceKey, Scope, SystemScope, TemplateId, TenantId, TenantKey, device::Device};
 use sea_orm::{
@@ -200,7 +200,8 @@ pub async fn delete(tx: &Tx, scope: &Scope, id: &DeviceId, now: DateTime<Utc>) -
     let registrations = "delete from dps_registration where tenant = $1 and device_id = $2";
     tx.execute(registrations, [tenant.into(), id.as_str().into()]).await?;
     tx.execute("delete from latest where device = $1", [device.key.0.into()]).await?;
-    // Twin, keys, session and subscriptions go with it by their foreign keys.
+    files::doom_all(tx, device.key, now).await?;
+    // Twin, keys, session, uploads, files and subscriptions go with it by their foreign keys.
     tx.execute("delete from device where tenant = $1 and key = $2", [tenant.into(), device.key.0.into()]).await?;
     Ok(())
 }

@@ -21,6 +21,7 @@ pub mod dashboards;
 pub mod devices;
 pub mod enrollment;
 mod error;
+pub mod files;
 pub mod hub_sessions;
 pub mod individual_enrollments;
 mod ingest;

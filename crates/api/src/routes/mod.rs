@@ -5,6 +5,7 @@ pub(crate) mod dashboards;
 pub(crate) mod device_telemetry;
 pub(crate) mod devices;
 pub(crate) mod enrollment_groups;
+pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod hub;
@@ -27,6 +28,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     device_telemetry::configure(service);
     devices::configure(service);
     enrollment_groups::configure(service);
+    files::configure(service);
     history::configure(service);
     hub::configure(service);
     messages::configure(service);

@@ -14,7 +14,9 @@ mod simulation;
 mod twins;
 
 use crate::{
-    Engine, EngineConfig, EngineParts, Roles, identity,
+    Engine, EngineConfig, EngineParts, Roles,
+    files::FilesConfig,
+    identity,
     secrets::MasterKey,
     tenants::{self, Bootstrap, BootstrapResult},
 };
@@ -124,6 +126,7 @@ async fn start(
             smtp: None,
             outbound_allow: Vec::new(),
             outbound_timeout: std::time::Duration::from_secs(5),
+            files: FilesConfig { url: "memory:///".into(), max_file_bytes: 1 << 20, tenant_bytes: 4 << 20 },
             drain: std::time::Duration::from_secs(5),
         },
         instance,

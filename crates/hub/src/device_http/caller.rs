@@ -1,10 +1,7 @@
 //! Which device asks: by its token or its certificate, as with MQTT.
 
 use crate::{Hub, fault::Fault, https};
-use actix_web::{
-    HttpRequest,
-    http::header::{AUTHORIZATION, HOST},
-};
+use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use muster_engine::hub_auth::{self, Connect, ConnectRefused, DeviceSession};
 use muster_model::{DeviceId, wire::sas};
 
@@ -14,10 +11,8 @@ pub(super) async fn device(hub: &Hub, request: &HttpRequest, id: &str) -> Result
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let device = DeviceId::parse(id).map_err(|error| Fault::new(400, 400_004, error.to_string()))?;
     let peer = https::peer(request).ok_or_else(unauthorized)?;
-    // HTTP/2 has the host in its target.
-    let host = text(HOST).or_else(|| request.uri().host()).unwrap_or_default();
     let claim = Connect {
-        host: sas::without_port(host),
+        host: sas::without_port(https::host(request)),
         device: &device,
         module: None,
         password: text(AUTHORIZATION),

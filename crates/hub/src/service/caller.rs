@@ -1,13 +1,9 @@
 //! Who asks: a service that holds a policy.
 
 use super::reply;
-use crate::{Hub, fault::Fault};
+use crate::{Hub, fault::Fault, https};
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse,
-    dev::Payload,
-    error::InternalError,
-    http::header::{AUTHORIZATION, HOST},
-    web::Data,
+    FromRequest, HttpRequest, HttpResponse, dev::Payload, error::InternalError, http::header::AUTHORIZATION, web::Data,
 };
 use muster_engine::{
     Engine,
@@ -90,8 +86,7 @@ async fn authenticate(hub: &Hub, request: &HttpRequest) -> Result<PolicyCaller, 
     let unauthorized = |message: &str| Fault::new(401, 401_003, message);
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let authorization = text(AUTHORIZATION).ok_or_else(|| unauthorized("there is no Authorization header"))?;
-    // HTTP/2 has the host in its target.
-    let host = text(HOST).or_else(|| request.uri().host()).unwrap_or_default();
+    let host = https::host(request);
     policies::authenticate(&hub.engine, host, authorization).await.map_err(|refused| match refused {
         PolicyRefused::BadCredential { reason } => {
             tracing::debug!(reason, "a service was refused");

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod caller;
+mod files;
 pub(crate) mod lock;
 mod messages;
 mod methods;
@@ -12,6 +13,7 @@ mod reply;
 mod twins;
 
 pub(crate) use caller::Service;
+pub(crate) use reply::body;
 
 use actix_web::web::ServiceConfig;
 
@@ -23,4 +25,5 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     twins::configure(config);
     methods::configure(config);
     messages::configure(config);
+    files::configure(config);
 }

@@ -30,7 +30,7 @@ pub(super) fn document(document: &Value, etag: &str) -> HttpResponse {
 }
 
 /// The JSON of a request, whatever its content type says.
-pub(super) fn body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+pub(crate) fn body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|error| Fault::new(400, 400_004, format!("the body can not be read: {error}")))
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use muster_bus::{Bus, BusConfig, InstanceId};
 use muster_engine::{
     Engine, EngineConfig, EngineParts, Roles, certificates,
+    files::FilesConfig,
     provisioning::{self, DpsConnect},
     secrets::MasterKey,
     tenants::{self, Bootstrap, BootstrapResult},
@@ -321,6 +322,7 @@ fn engine_config() -> EngineConfig {
         smtp: None,
         outbound_allow: Vec::new(),
         outbound_timeout: Duration::from_secs(5),
+        files: FilesConfig { url: "memory:///".into(), max_file_bytes: 1 << 20, tenant_bytes: 4 << 20 },
         drain: Duration::from_secs(5),
     }
 }

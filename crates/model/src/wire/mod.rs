@@ -3,6 +3,7 @@
 //! Everything here meets bytes of strangers: every parser has a size limit, none of them panics.
 
 pub mod bag;
+pub mod blob;
 pub mod sas;
 pub mod topic;
 pub mod twin;

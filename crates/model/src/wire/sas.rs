@@ -18,7 +18,7 @@ pub const MAX_TOKEN_BYTES: usize = 4096;
 pub const GRACE_SECONDS: i64 = 300;
 
 const SCHEME: &str = "SharedAccessSignature ";
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -199,7 +199,7 @@ pub fn check_key(key_b64: &str) -> Result<(), SasError> {
     decode_key(key_b64).map(drop)
 }
 
-fn hmac(key_b64: &str, text: &str) -> Result<Hmac<Sha256>, SasError> {
+pub(super) fn hmac(key_b64: &str, text: &str) -> Result<Hmac<Sha256>, SasError> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&decode_key(key_b64)?).map_err(|_| SasError::Key)?;
     mac.update(text.as_bytes());
     Ok(mac)

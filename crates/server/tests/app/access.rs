@@ -23,6 +23,8 @@ const READS: &[&str] = &[
     "/api/devices/machine-1/telemetry-history?keys=temperature",
     "/api/devices/machine-1/messages",
     "/api/devices/machine-1/rejected",
+    "/api/devices/machine-1/files",
+    "/api/devices/machine-1/files/logs/a.txt",
     "/api/deviceTemplates",
     "/api/rules",
     "/api/alerts",

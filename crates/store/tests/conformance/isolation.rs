@@ -12,7 +12,7 @@ use muster_model::{
 use muster_store::{
     Paging, StoreError, Tx, alerts, audit, authorities, c2d, counters, dashboards,
     devices::{self, DeviceFilter},
-    enrollment, hub_sessions, individual_enrollments, outbox, registrations, rules,
+    enrollment, files, hub_sessions, individual_enrollments, outbox, registrations, rules,
     telemetry::{self, HistoryQuery, LatestValues},
     templates, tokens, twins, users,
 };
@@ -105,6 +105,32 @@ async fn fill(db: &Db) -> muster_model::device::Device {
     c2d::insert(&tx, scope, device.key, message, 50).await.expect("inserts");
     let settled = [c2d::Settled { device: device.key, message_id: "n".into(), feedback: Feedback::Full }];
     c2d::insert_feedback(&tx, scope, &settled, Outcome::Success, at(0)).await.expect("inserts");
+    let upload = files::Upload {
+        id: muster_model::UploadId(Uuid::from_u128(1)),
+        device: device.key,
+        device_id: device.id.clone(),
+        name: id("log.txt"),
+        expires_at: at(1000),
+    };
+    assert!(files::insert_upload(&tx, scope, &upload, at(0), 10).await.expect("inserts"));
+    files::insert_object(&tx, scope, device.key, Uuid::from_u128(2), at(1000)).await.expect("inserts");
+    let file = files::File {
+        name: id("log.txt"),
+        id: Uuid::from_u128(3),
+        size_bytes: 0,
+        content_type: "text/plain".into(),
+        created_at: at(0),
+        modified_at: at(0),
+    };
+    files::put(&tx, scope, &upload, &file, &[Uuid::from_u128(2)]).await.expect("puts");
+    let notice = files::Notice {
+        device_id: "pump-1".into(),
+        name: "log.txt".into(),
+        size_bytes: 0,
+        modified_at: at(0),
+        at: at(0),
+    };
+    files::insert_notice(&tx, scope, &notice).await.expect("inserts");
     let dashboard = muster_model::dashboard::Dashboard {
         id: id("main"),
         display_name: "Main".into(),
@@ -204,6 +230,17 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("messages", c2d::purge(&tx, scope, device.key).await);
     let times = (at(1), at(2));
     assert!(c2d::lock_feedback(&tx, scope, Uuid::nil(), times, 9).await.expect("runs").is_empty());
+    let upload = muster_model::UploadId(Uuid::from_u128(1));
+    not_found("uploads", files::lock(&tx, scope, device.key).await);
+    assert!(files::find_upload(&tx, scope, upload, at(1)).await.expect("runs").is_none());
+    not_found("uploads", files::finish_upload(&tx, scope, device.key, upload, at(1)).await);
+    not_found("uploads", files::insert_object(&tx, scope, device.key, Uuid::nil(), at(1)).await);
+    not_found("files", files::get(&tx, scope, device.key, &id("log.txt")).await);
+    not_found("files", files::list(&tx, scope, device.key, Paging::first(9)).await);
+    not_found("files", files::parts(&tx, scope, device.key, Uuid::from_u128(3)).await);
+    not_found("files", files::delete(&tx, scope, device.key, &id("log.txt"), at(1)).await);
+    assert!(files::lock_notice(&tx, scope, Uuid::nil(), times).await.expect("runs").is_none());
+    assert_eq!(files::usage(&tx, scope).await.expect("runs"), 0);
     not_found("member", users::get_member(&tx, scope, &id::<UserId>("ada")).await);
     not_found("member", users::remove_member(&tx, scope, &id::<UserId>("ada")).await);
     not_found("token", tokens::delete(&tx, scope, &id("token")).await);
@@ -265,7 +302,7 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 27, "{policed:?}");
+        assert_eq!(policed.len(), 31, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;

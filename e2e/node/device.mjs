@@ -1,5 +1,5 @@
 // One device with Microsoft's own SDK for Node (npm: azure-iot-device). It provisions itself where it is told how,
-// connects, sends telemetry, reports a property and reads its twin. Then it prints "ready" and waits for a direct
+// connects, sends telemetry, reports a property, reads its twin and uploads a file. Then it prints "ready" and waits for a direct
 // method, a cloud-to-device message and a change of desired properties; and once more after it has connected again.
 // At the end it prints "ok". The authority to trust comes in NODE_EXTRA_CA_CERTS: the provisioning client has no
 // option for it.
@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import device from 'azure-iot-device';
 import deviceMqtt from 'azure-iot-device-mqtt';
@@ -91,6 +92,9 @@ await new Promise((resolve, reject) => {
 });
 await twin.get();
 assert.equal(twin.properties.reported.serialNumber, marker);
+
+const log = Buffer.from(`${id} has started\n`);
+await client.uploadToBlob('log.txt', Readable.from([log]), log.length);
 
 const happened = new Happenings();
 client.onDeviceMethod('thermostat1*reboot', (request, response) => {

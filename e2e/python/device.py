@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One device with Microsoft's own SDK (PyPI: azure-iot-device). It provisions itself where it is told how, connects,
-sends telemetry, reports a property and reads its twin. Then it prints "ready" and waits for a direct method, a
+sends telemetry, reports a property, reads its twin and uploads a file. Then it prints "ready" and waits for a direct method, a
 cloud-to-device message and a change of desired properties; and once more after it has connected again without
 subscribing again. At the end it prints "ok"."""
 
@@ -10,6 +10,7 @@ import queue
 import uuid
 
 from azure.iot.device import X509, IoTHubDeviceClient, Message, MethodResponse, ProvisioningDeviceClient
+from azure.storage.blob import BlobClient
 
 
 def arguments() -> argparse.Namespace:
@@ -75,6 +76,12 @@ def main() -> None:
     client.patch_twin_reported_properties({"serialNumber": marker})
     twin = client.get_twin()
     assert twin["reported"]["serialNumber"] == marker, twin
+
+    grant = client.get_storage_info_for_blob("log.txt")
+    url = "https://{hostName}/{containerName}/{blobName}{sasToken}".format(**grant)
+    with BlobClient.from_blob_url(url, connection_verify=args.ca) as blob:
+        blob.upload_blob(f"{device} has started\n", overwrite=True)
+    client.notify_blob_upload_status(grant["correlationId"], True, 200, "done")
 
     client.on_method_request_received = method
     client.on_message_received = message

@@ -102,6 +102,8 @@ async fn messages_are_stored(tenant: &Bootstrapped, id: &str, in_all: i64) {
         (tenant.admin.get(&last).await.ok()["value"].as_f64() == Some(99.0)).then_some(())
     })
     .await;
+    let files = tenant.admin.get(&format!("/api/devices/{id}/files")).await.ok();
+    assert_eq!(files["value"][0]["name"], "log.txt", "{id}: {files}");
     let known = tenant.admin.get(&format!("/api/devices/{id}")).await.ok();
     assert_eq!((&known["template"], &known["provisioned"]), (&json!(MACHINE), &json!(true)), "{id}");
 }

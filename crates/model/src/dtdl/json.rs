@@ -1,10 +1,12 @@
 //! JSON that remembers where it stood in the text, so that an error can be shown in place.
 
-use super::{Code, DtdlError, MAX_TEXT_BYTES};
+use super::{Code, Finding, MAX_TEXT_BYTES};
 use serde_json::{Number, Value};
 
 /// Deeper JSON is refused.
 const MAX_DEPTH: usize = 100;
+/// JSON of more values is refused.
+const MAX_NODES: usize = 1_000_000;
 
 /// A place in a text: line and column from 1, counted in characters; zeros where there is no text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Position {
 pub struct Node {
     /// Where it begins.
     pub position: Position,
+    /// How long its text is; 0 where there is no text.
+    pub bytes: u32,
     /// What it is.
     pub kind: Kind,
 }
@@ -37,7 +41,7 @@ pub enum Kind {
     Text(String),
     /// A list.
     Array(Vec<Node>),
-    /// Members in the order of the text.
+    /// Members in the order of the text; the same key twice is left for [`super::check`] to tell.
     Object(Vec<Member>),
 }
 
@@ -107,17 +111,17 @@ impl Node {
                     .collect(),
             ),
         };
-        Self { position, kind }
+        Self { position, bytes: 0, kind }
     }
 }
 
 /// Reads a text.
 ///
 /// # Errors
-/// [`Code::NotJson`], [`Code::TooLarge`] or [`Code::RepeatedKey`].
-pub fn parse(text: &str) -> Result<Node, DtdlError> {
+/// [`Code::NotJson`] or [`Code::TooLarge`].
+pub fn parse(text: &str) -> Result<Node, Finding> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut cursor = Cursor { text, offset: 0, position: Position { line: 1, column: 1 } };
+    let mut cursor = Cursor { text, offset: 0, position: Position { line: 1, column: 1 }, nodes: 0 };
     if text.len() > MAX_TEXT_BYTES {
         return Err(cursor.error(Code::TooLarge, format!("the text is larger than {MAX_TEXT_BYTES} bytes")));
     }
@@ -133,11 +137,12 @@ struct Cursor<'t> {
     text: &'t str,
     offset: usize,
     position: Position,
+    nodes: usize,
 }
 
 impl<'t> Cursor<'t> {
-    fn error(&self, code: Code, message: String) -> DtdlError {
-        DtdlError { code, message, id: None, pointer: String::new(), position: self.position }
+    fn error(&self, code: Code, message: String) -> Finding {
+        Finding { code, message, id: None, document: 0, pointer: String::new(), position: self.position }
     }
 
     fn rest(&self) -> &'t str {
@@ -165,12 +170,12 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> DtdlError {
+    fn unexpected(&self, wanted: &str) -> Finding {
         let found = self.peek().map_or_else(|| "the end of the text".to_owned(), |c| format!("'{}'", c.escape_debug()));
         self.error(Code::NotJson, format!("expected {wanted}, found {found}"))
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), DtdlError> {
+    fn expect(&mut self, wanted: char) -> Result<(), Finding> {
         if self.peek() == Some(wanted) {
             self.next();
             return Ok(());
@@ -178,12 +183,16 @@ impl<'t> Cursor<'t> {
         Err(self.unexpected(&format!("'{wanted}'")))
     }
 
-    fn node(&mut self, depth: usize) -> Result<Node, DtdlError> {
+    fn node(&mut self, depth: usize) -> Result<Node, Finding> {
         self.space();
         if depth > MAX_DEPTH {
             return Err(self.error(Code::TooLarge, format!("the JSON is nested deeper than {MAX_DEPTH} levels")));
         }
-        let position = self.position;
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.error(Code::TooLarge, format!("the JSON holds more than {MAX_NODES} values")));
+        }
+        let (position, start) = (self.position, self.offset);
         let kind = match self.peek() {
             Some('{') => self.object(depth)?,
             Some('[') => self.array(depth)?,
@@ -191,12 +200,12 @@ impl<'t> Cursor<'t> {
             Some('-' | '0'..='9') => self.number()?,
             _ => self.word()?,
         };
-        Ok(Node { position, kind })
+        let bytes = u32::try_from(self.offset - start).unwrap_or(u32::MAX);
+        Ok(Node { position, bytes, kind })
     }
 
-    fn object(&mut self, depth: usize) -> Result<Kind, DtdlError> {
+    fn object(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut members: Vec<Member> = Vec::new();
-        let mut keys = std::collections::HashSet::new();
         self.expect('{')?;
         self.space();
         while self.peek() != Some('}') {
@@ -209,10 +218,6 @@ impl<'t> Cursor<'t> {
                 return Err(self.unexpected("a key in double quotes"));
             }
             let key = self.string()?;
-            if !keys.insert(key.clone()) {
-                let message = format!("key '{key}' is there twice in one object: remove one");
-                return Err(DtdlError { position, ..self.error(Code::RepeatedKey, message) });
-            }
             self.space();
             self.expect(':')?;
             let value = self.node(depth + 1)?;
@@ -223,7 +228,7 @@ impl<'t> Cursor<'t> {
         Ok(Kind::Object(members))
     }
 
-    fn array(&mut self, depth: usize) -> Result<Kind, DtdlError> {
+    fn array(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut items = Vec::new();
         self.expect('[')?;
         self.space();
@@ -239,7 +244,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Finds the end of the string; serde_json reads its escapes.
-    fn string(&mut self) -> Result<String, DtdlError> {
+    fn string(&mut self) -> Result<String, Finding> {
         let (start, at) = (self.offset, self.position);
         self.next();
         loop {
@@ -250,7 +255,7 @@ impl<'t> Cursor<'t> {
                 }
                 Some(c) if c >= ' ' => {}
                 _ => {
-                    return Err(DtdlError {
+                    return Err(Finding {
                         position: at,
                         ..self.error(Code::NotJson, "the text in double quotes does not end in its line".to_owned())
                     });
@@ -258,13 +263,13 @@ impl<'t> Cursor<'t> {
             }
         }
         let text = self.text.get(start..self.offset).unwrap_or_default();
-        serde_json::from_str(text).map_err(|_| DtdlError {
+        serde_json::from_str(text).map_err(|_| Finding {
             position: at,
             ..self.error(Code::NotJson, "the text in double quotes holds a wrong escape".to_owned())
         })
     }
 
-    fn number(&mut self) -> Result<Kind, DtdlError> {
+    fn number(&mut self) -> Result<Kind, Finding> {
         let (start, at) = (self.offset, self.position);
         while self.peek().is_some_and(|c| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')) {
             self.next();
@@ -272,10 +277,10 @@ impl<'t> Cursor<'t> {
         let text = self.text.get(start..self.offset).unwrap_or_default();
         serde_json::from_str(text)
             .map(Kind::Number)
-            .map_err(|_| DtdlError { position: at, ..self.error(Code::NotJson, format!("'{text}' is not a number")) })
+            .map_err(|_| Finding { position: at, ..self.error(Code::NotJson, format!("'{text}' is not a number")) })
     }
 
-    fn word(&mut self) -> Result<Kind, DtdlError> {
+    fn word(&mut self) -> Result<Kind, Finding> {
         for (word, kind) in [("null", Kind::Null), ("true", Kind::Boolean(true)), ("false", Kind::Boolean(false))] {
             if self.rest().starts_with(word) {
                 for _ in 0..word.len() {
@@ -306,7 +311,6 @@ mod tests {
         for (text, code, line, column) in [
             ("", Code::NotJson, 1, 1),
             ("{\n \"a\" 1}", Code::NotJson, 2, 6),
-            ("{\"a\":1,\n\"a\":2}", Code::RepeatedKey, 2, 1),
             ("[1,]", Code::NotJson, 1, 4),
             ("[1 2]", Code::NotJson, 1, 4),
             ("{a:1}", Code::NotJson, 1, 2),

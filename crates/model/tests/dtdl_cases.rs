@@ -1,6 +1,8 @@
 //! The language's own conformance cases and real models, where the specification lies beside the project
 //! (`MUSTER_SPEC_DIR`, or `../shared/spec` beside the workspace).
 
+#![expect(clippy::expect_used, reason = "a test stops where something is not as it says")]
+
 use muster_model::dtdl::json::{self, Node};
 use muster_model::dtdl::{self, Report, Rules};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::identifier::{MAX_ID, MAX_INTERFACE_ID, is_user_dtmi};
 use super::json::{Kind, Member, Node, Position};
-use super::metamodel::{self, Class, Elements, Property, Value};
+use super::metamodel::{self, Class, Elements};
 use super::report::{quote, suggest};
 use super::types::CoTypes;
 use super::{Code, Finding, Report, Rules, Version, is_dtmi, units};
@@ -123,23 +123,24 @@ impl<'t> Reader<'t> {
 
     /// Notes what is found at the node, with the path that is being read.
     pub(super) fn find(&mut self, node: &Node, code: Code, message: impl Into<String>) {
-        let place = self.place(node.position);
-        let id = self.ids.last().map(|id| (*id).to_owned());
-        self.find_at(place, id, code, message.into());
+        self.find_here(node.position, code, message.into());
     }
 
     /// Notes what is found at a member's key.
     fn find_key(&mut self, member: &'t Member, code: Code, message: String) {
-        self.within(&member.key, |reader| {
-            let place = reader.place(member.position);
-            let id = reader.ids.last().map(|id| (*id).to_owned());
-            reader.find_at(place, id, code, message);
-        });
+        self.within(&member.key, |reader| reader.find_here(member.position, code, message));
     }
 
+    fn find_here(&mut self, position: Position, code: Code, message: String) {
+        let (document, path, id) = (self.document, &self.path, self.ids.last().map(|id| (*id).to_owned()));
+        let finding = || Finding { code, message, id, document, pointer: pointer(path), position };
+        self.report.add(code, finding);
+    }
+
+    /// Notes what is found at a place that was read before.
     pub(super) fn find_at(&mut self, place: Place, id: Option<String>, code: Code, message: String) {
         let Place { document, pointer, position } = place;
-        self.report.add(Finding { code, message, id, document, pointer, position });
+        self.report.add(code, || Finding { code, message, id, document, pointer, position });
     }
 
     /// Advises to write the short word, where the long name is written.
@@ -171,23 +172,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn place(&self, position: Position) -> Place {
-        let mut pointer = String::new();
-        for step in &self.path {
-            pointer.push('/');
-            match step {
-                Step::Key(key) if key.contains(['~', '/']) => {
-                    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                }
-                Step::Key(key) => pointer.push_str(key),
-                Step::Item(index) => pointer.push_str(&index.to_string()),
-            }
-        }
-        Place { document: self.document, pointer, position }
+    pub(super) fn place(&self, position: Position) -> Place {
+        Place { document: self.document, pointer: pointer(&self.path), position }
     }
 
     /// Reads one element; `None` where it is too broken to go on with.
-    fn element(
+    pub(super) fn element(
         &mut self,
         node: &'t Node,
         allowed: &Elements,
@@ -259,9 +249,14 @@ impl<'t> Reader<'t> {
     }
 
     fn repeated_keys(&mut self, members: &'t [Member]) {
-        let mut keys = HashSet::with_capacity(members.len());
-        for member in members {
-            if !keys.insert(member.key.as_str()) {
+        // An ordinary object is too small to be worth a set.
+        let mut keys = HashSet::with_capacity(if members.len() > 16 { members.len() } else { 0 });
+        for (index, member) in members.iter().enumerate() {
+            let repeated = match members.len() {
+                ..=16 => members.iter().take(index).any(|before| before.key == member.key),
+                _ => !keys.insert(member.key.as_str()),
+            };
+            if repeated {
                 let message = format!("key {} is there twice in one object: remove one", quote(&member.key));
                 self.find_key(member, Code::RepeatedKey, message);
             }
@@ -377,13 +372,13 @@ impl<'t> Reader<'t> {
         if self.rules == Rules::Central || co_types.unknown && !(context.version >= Version::V3 && malformed) {
             return;
         }
-        let known = class.properties(context.version).map(|property| property.name);
-        let message = match (key, class) {
+        let near = suggest(key, class.properties(context.version).map(|property| property.name));
+        let message = match (key, near.as_str()) {
             ("unit", _) => {
                 "a unit needs a semantic type: write for example \"@type\": [\"Telemetry\", \"Temperature\"]".to_owned()
             }
-            ("schema", _) => format!("a {} has no schema: remove it", class.name()),
-            _ => format!("a {} has no property {}: remove it{}", class.name(), quote(key), suggest(key, known)),
+            (_, "") => format!("{} has no property {}: remove it", class.article(), quote(key)),
+            (_, near) => format!("{} has no property {}{near}", class.article(), quote(key)),
         };
         self.find_key(member, Code::UnknownProperty, message);
     }
@@ -400,142 +395,19 @@ impl<'t> Reader<'t> {
             self.find(node, Code::TooLarge, format!("the text of the interface is larger than {most} bytes"));
         }
     }
+}
 
-    fn value(&mut self, node: &'t Node, property: &'static Property, here: Here, co_types: &CoTypes) {
-        let version = here.context.version;
-        match property.value {
-            Value::Text(most) => {
-                self.text(node, most, version);
-            }
-            Value::Name(most) => {
-                let name = self.name(node, most, version);
-                self.set(here, |element| element.name = name);
-            }
-            Value::Localized(most) => {
-                let most = here.context.description_limit(property.name).unwrap_or(most);
-                self.localized(node, most, version);
-            }
-            Value::Boolean => self.boolean(node, version),
-            Value::Integer(least, most) => {
-                let number = self.integer(node, least, most, version);
-                self.set(here, |element| element.index = number.filter(|_| property.name == "index"));
-            }
-            Value::Target => self.target(node, version),
-            Value::Literal => {
-                let literal = self.literal(node, version);
-                self.set(here, |element| element.literal = literal);
-            }
-            Value::Word(kind, words) => {
-                let found = self.word(node, kind, words, version);
-                self.set(here, |element| element.integers = found.map(|word| word == "integer"));
-            }
-            Value::Schema => self.schema(node, property.name, here, co_types),
-            Value::Elements(elements) => self.elements(node, property.name, &elements, here),
-            Value::Unit => self.unit(node, here.context, co_types),
-            Value::Sibling => {
-                let name = self.text(node, usize::MAX, version);
-                self.set(here, |element| element.annotates = name);
-            }
-            Value::Overridden => {
-                let name = self.text(node, usize::MAX, version);
-                self.set(here, |element| element.overrides = name);
-            }
-            Value::Form(fits, form) => {
-                if self.text(node, usize::MAX, version).is_some_and(|text| !fits(text)) {
-                    self.find(node, Code::WrongValue, format!("wanted is {form}"));
-                }
-            }
-            Value::Number => self.number(node),
-            Value::Any => {}
+fn pointer(path: &[Step<'_>]) -> String {
+    let mut pointer = String::new();
+    for step in path {
+        pointer.push('/');
+        match step {
+            Step::Key(key) if key.contains(['~', '/']) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) => pointer.push_str(key),
+            Step::Item(index) => pointer.push_str(&index.to_string()),
         }
     }
-
-    fn set(&mut self, here: Here, change: impl FnOnce(&mut Element<'t>)) {
-        if let Some(element) = self.elements.get_mut(here.index) {
-            change(element);
-        }
-    }
-
-    fn schema(&mut self, node: &'t Node, property: &'static str, here: Here, co_types: &CoTypes) {
-        let Here { index, context, .. } = here;
-        let elements = Elements { classes: metamodel::COMPLEX, implied: None, min: 1, max: 1 };
-        let [item] = node.each() else {
-            return self.find(node, Code::WrongSchema, format!("{property} is one schema"));
-        };
-        let lenient = self.rules == Rules::Central;
-        let central = context.has_central_schemas();
-        let Some(text) = item.as_text() else { return self.elements(node, property, &elements, here) };
-        let unit_type = || units::unit_types().find(|known| co_types.has("Override") && *known == text);
-        if let Some(simple) = metamodel::simple_schema(text, context.version, central).or_else(unit_type) {
-            self.prefer(item, (simple != text).then_some(simple));
-            self.link(index, item, property, elements.classes, To::Simple(simple));
-        } else if is_dtmi(text) || lenient && text.starts_with("urn:") {
-            self.link(index, item, property, elements.classes, To::Id(text));
-        } else {
-            let known: Vec<_> = metamodel::simple_schemas(context.version, central).collect();
-            let near = suggest(text, known.iter().copied());
-            let message = match near.as_str() {
-                "" => format!(
-                    "schema {} is not known: use {}, or the id of one that is defined under \"schemas\"",
-                    quote(text),
-                    known.join(", ")
-                ),
-                near => format!("schema {} is not known{near}", quote(text)),
-            };
-            self.find(item, Code::WrongSchema, message);
-        }
-    }
-
-    /// Reads the elements in a property: written in place, or named by their ids.
-    fn elements(&mut self, node: &'t Node, property: &'static str, elements: &Elements, here: Here) {
-        let Here { index, context, .. } = here;
-        let count = node.each().len();
-        if count < elements.min || count > elements.max {
-            let message = match (elements.min, elements.max) {
-                (0 | 1, 1) => format!("{property} is one element"),
-                (_, usize::MAX) => format!("{property} has at least {} elements", elements.min),
-                (least, most) => format!("{property} has {least} to {most} elements, not {count}"),
-            };
-            self.find(node, Code::WrongCount, message);
-        }
-        let interface = self.elements.get(index).map(|element| element.interface);
-        self.items(node, |reader, item| match &item.kind {
-            Kind::Object(_) => {
-                if let Some(child) = reader.element(item, elements, Some(context), interface) {
-                    reader.link(index, item, property, elements.classes, To::Element(child));
-                    reader.check_child(item, child, property, context.version);
-                }
-            }
-            Kind::Text(text) if is_dtmi(text) || reader.rules == Rules::Central && text.starts_with("urn:") => {
-                reader.link(index, item, property, elements.classes, To::Id(text));
-            }
-            _ => {
-                let names: Vec<_> = elements.classes.iter().map(|class| class.name()).collect();
-                reader.find(item, Code::WrongValue, format!("{property} holds {} or the id of one", names.join(", ")));
-            }
-        });
-    }
-
-    /// Schemas to be used by others need an id, and some elements the version of the one around them.
-    fn check_child(&mut self, node: &'t Node, child: usize, property: &str, version: Version) {
-        if property == "schemas" && node.get("@id").is_none() {
-            let message = "a schema under \"schemas\" needs an @id by which it is used";
-            self.find(node, Code::MissingId, message);
-        }
-        let same = matches!(property, "enumValues" | "fields" | "mapKey" | "mapValue" | "schemas");
-        if same && self.elements.get(child).is_some_and(|child| child.context.version != version) {
-            let message =
-                format!("what stands in {property} has the version of what is around it: remove its @context");
-            self.find(node, Code::InvalidContext, message);
-        }
-    }
-
-    fn link(&mut self, index: usize, node: &Node, property: &'static str, classes: &'static [Class], to: To<'t>) {
-        let place = self.place(node.position);
-        if let Some(element) = self.elements.get_mut(index) {
-            element.links.push(Link { property, classes, to, place });
-        }
-    }
+    pointer
 }
 
 /// The ids of the elements in a part that is not read.

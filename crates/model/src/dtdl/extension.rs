@@ -115,7 +115,7 @@ const ADJUNCTS: &[Adjunct] = &[
         ..adjunct(Mqtt, "Cacheable", &[Command])
     },
     Adjunct {
-        properties: &[must("index", Value::Integer(1, i32::MAX as i64), "\"index\": 1")],
+        properties: &[must("index", Value::Index, "\"index\": 1")],
         ..adjunct(Mqtt, "Indexed", &[EnumValue, Field, Telemetry])
     },
     Adjunct {

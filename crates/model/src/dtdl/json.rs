@@ -1,5 +1,6 @@
 //! JSON that remembers where it stood in the text, so that an error can be shown in place.
 
+use super::report::quote;
 use super::{Code, Finding, MAX_TEXT_BYTES};
 use serde_json::{Number, Value};
 
@@ -121,7 +122,7 @@ impl Node {
 /// [`Code::NotJson`] or [`Code::TooLarge`].
 pub fn parse(text: &str) -> Result<Node, Finding> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut cursor = Cursor { text, offset: 0, position: Position { line: 1, column: 1 }, nodes: 0 };
+    let mut cursor = Cursor { text, offset: 0, counted: 0, position: Position { line: 1, column: 1 }, nodes: 0 };
     if text.len() > MAX_TEXT_BYTES {
         return Err(cursor.error(Code::TooLarge, format!("the text is larger than {MAX_TEXT_BYTES} bytes")));
     }
@@ -133,54 +134,65 @@ pub fn parse(text: &str) -> Result<Node, Finding> {
     Ok(node)
 }
 
+/// Reads bytes; a place is counted on from the one before, so that all of them together cost one walk.
 struct Cursor<'t> {
     text: &'t str,
     offset: usize,
+    counted: usize,
     position: Position,
     nodes: usize,
 }
 
 impl<'t> Cursor<'t> {
-    fn error(&self, code: Code, message: String) -> Finding {
-        Finding { code, message, id: None, document: 0, pointer: String::new(), position: self.position }
+    /// The place of the offset.
+    fn position(&mut self) -> Position {
+        for byte in self.text.as_bytes().get(self.counted..self.offset).unwrap_or_default() {
+            match byte {
+                b'\n' => self.position = Position { line: self.position.line + 1, column: 1 },
+                // The later bytes of a character are no column of their own.
+                0x80..=0xbf => {}
+                _ => self.position.column += 1,
+            }
+        }
+        self.counted = self.offset;
+        self.position
+    }
+
+    fn error(&mut self, code: Code, message: String) -> Finding {
+        let position = self.position();
+        Self::error_at(position, code, message)
+    }
+
+    fn error_at(position: Position, code: Code, message: String) -> Finding {
+        Finding { code, message, id: None, document: 0, pointer: String::new(), position }
     }
 
     fn rest(&self) -> &'t str {
         self.text.get(self.offset..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek()?;
-        self.offset += c.len_utf8();
-        if c == '\n' {
-            self.position = Position { line: self.position.line + 1, column: 1 };
-        } else {
-            self.position.column += 1;
-        }
-        Some(c)
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.offset).copied()
     }
 
     fn space(&mut self) {
-        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t' | '\r' | '\n')) {
-            self.next();
+        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+            self.offset += 1;
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> Finding {
-        let found = self.peek().map_or_else(|| "the end of the text".to_owned(), |c| format!("'{}'", c.escape_debug()));
+    fn unexpected(&mut self, wanted: &str) -> Finding {
+        let found = self.rest().chars().next();
+        let found = found.map_or_else(|| "the end of the text".to_owned(), |c| format!("'{}'", c.escape_debug()));
         self.error(Code::NotJson, format!("expected {wanted}, found {found}"))
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), Finding> {
+    fn expect(&mut self, wanted: u8) -> Result<(), Finding> {
         if self.peek() == Some(wanted) {
-            self.next();
+            self.offset += 1;
             return Ok(());
         }
-        Err(self.unexpected(&format!("'{wanted}'")))
+        Err(self.unexpected(&format!("'{}'", char::from(wanted))))
     }
 
     fn node(&mut self, depth: usize) -> Result<Node, Finding> {
@@ -192,12 +204,12 @@ impl<'t> Cursor<'t> {
         if self.nodes > MAX_NODES {
             return Err(self.error(Code::TooLarge, format!("the JSON holds more than {MAX_NODES} values")));
         }
-        let (position, start) = (self.position, self.offset);
+        let (position, start) = (self.position(), self.offset);
         let kind = match self.peek() {
-            Some('{') => self.object(depth)?,
-            Some('[') => self.array(depth)?,
-            Some('"') => Kind::Text(self.string()?),
-            Some('-' | '0'..='9') => self.number()?,
+            Some(b'{') => self.object(depth)?,
+            Some(b'[') => self.array(depth)?,
+            Some(b'"') => Kind::Text(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => self.word()?,
         };
         let bytes = u32::try_from(self.offset - start).unwrap_or(u32::MAX);
@@ -206,86 +218,86 @@ impl<'t> Cursor<'t> {
 
     fn object(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut members: Vec<Member> = Vec::new();
-        self.expect('{')?;
+        self.expect(b'{')?;
         self.space();
-        while self.peek() != Some('}') {
+        while self.peek() != Some(b'}') {
             if !members.is_empty() {
-                self.expect(',')?;
+                self.expect(b',')?;
                 self.space();
             }
-            let position = self.position;
-            if self.peek() != Some('"') {
+            let position = self.position();
+            if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key in double quotes"));
             }
             let key = self.string()?;
             self.space();
-            self.expect(':')?;
+            self.expect(b':')?;
             let value = self.node(depth + 1)?;
             members.push(Member { key, position, value });
             self.space();
         }
-        self.next();
+        self.offset += 1;
         Ok(Kind::Object(members))
     }
 
     fn array(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut items = Vec::new();
-        self.expect('[')?;
+        self.expect(b'[')?;
         self.space();
-        while self.peek() != Some(']') {
+        while self.peek() != Some(b']') {
             if !items.is_empty() {
-                self.expect(',')?;
+                self.expect(b',')?;
             }
             items.push(self.node(depth + 1)?);
             self.space();
         }
-        self.next();
+        self.offset += 1;
         Ok(Kind::Array(items))
     }
 
-    /// Finds the end of the string; serde_json reads its escapes.
+    /// Finds the end of the string; serde_json reads its escapes, where there are any.
     fn string(&mut self) -> Result<String, Finding> {
-        let (start, at) = (self.offset, self.position);
-        self.next();
+        let (start, position) = (self.offset, self.position());
+        let mut escapes = false;
+        self.offset += 1;
         loop {
-            match self.next() {
-                Some('"') => break,
-                Some('\\') => {
-                    self.next();
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escapes = true;
+                    self.offset += 2;
                 }
-                Some(c) if c >= ' ' => {}
+                Some(byte) if byte >= b' ' => self.offset += 1,
                 _ => {
-                    return Err(Finding {
-                        position: at,
-                        ..self.error(Code::NotJson, "the text in double quotes does not end in its line".to_owned())
-                    });
+                    let message = "the text in double quotes does not end in its line".to_owned();
+                    return Err(Self::error_at(position, Code::NotJson, message));
                 }
             }
         }
-        let text = self.text.get(start..self.offset).unwrap_or_default();
-        serde_json::from_str(text).map_err(|_| Finding {
-            position: at,
-            ..self.error(Code::NotJson, "the text in double quotes holds a wrong escape".to_owned())
+        self.offset += 1;
+        if !escapes {
+            return Ok(self.text.get(start + 1..self.offset - 1).unwrap_or_default().to_owned());
+        }
+        serde_json::from_str(self.text.get(start..self.offset).unwrap_or_default()).map_err(|_| {
+            Self::error_at(position, Code::NotJson, "the text in double quotes holds a wrong escape".to_owned())
         })
     }
 
     fn number(&mut self) -> Result<Kind, Finding> {
-        let (start, at) = (self.offset, self.position);
-        while self.peek().is_some_and(|c| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')) {
-            self.next();
+        let (start, position) = (self.offset, self.position());
+        while self.peek().is_some_and(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.offset += 1;
         }
         let text = self.text.get(start..self.offset).unwrap_or_default();
         serde_json::from_str(text)
             .map(Kind::Number)
-            .map_err(|_| Finding { position: at, ..self.error(Code::NotJson, format!("'{text}' is not a number")) })
+            .map_err(|_| Self::error_at(position, Code::NotJson, format!("{} is not a number", quote(text))))
     }
 
     fn word(&mut self) -> Result<Kind, Finding> {
         for (word, kind) in [("null", Kind::Null), ("true", Kind::Boolean(true)), ("false", Kind::Boolean(false))] {
             if self.rest().starts_with(word) {
-                for _ in 0..word.len() {
-                    self.next();
-                }
+                self.offset += word.len();
                 return Ok(kind);
             }
         }

@@ -69,6 +69,8 @@ pub(super) enum Value {
     Unit,
     /// The name of an element beside this one.
     Sibling,
+    /// A number of its own among its siblings.
+    Index,
     /// The property of an extension that is overridden.
     Overridden,
     /// A text of a form, and what the form is.
@@ -90,6 +92,13 @@ pub(super) struct Elements {
     pub min: usize,
     /// At most so many.
     pub max: usize,
+}
+
+impl Elements {
+    /// The names of the classes.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.classes.iter().map(|class| class.name()).collect()
+    }
 }
 
 impl Property {
@@ -253,6 +262,12 @@ impl Class {
     /// The class as it is written.
     pub(super) fn name(self) -> &'static str {
         self.row().map_or("", |row| row.name)
+    }
+
+    /// Its name as a message begins: `an Enum`.
+    pub(super) fn article(self) -> String {
+        let article = if self.name().starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
+        format!("{article} {}", self.name())
     }
 
     /// The class of this name in this version.

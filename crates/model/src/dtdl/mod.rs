@@ -6,6 +6,7 @@
 //! metamodel  the language as tables: which class has which properties
 //! extension  the types of the extensions as a table
 //! element    one node → one element, checked against the tables
+//! property   the value of a property, as its table says
 //! types      `@type` → class and second types
 //! value      texts, numbers, localized texts
 //! resolve    references, cycles, limits over the whole model
@@ -19,6 +20,7 @@ mod extension;
 mod identifier;
 pub mod json;
 mod metamodel;
+mod property;
 mod report;
 mod resolve;
 mod siblings;

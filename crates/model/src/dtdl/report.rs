@@ -25,12 +25,13 @@ impl Report {
         self.errors.is_empty()
     }
 
-    pub(super) fn add(&mut self, finding: Finding) {
-        let list = if finding.code.is_warning() { &mut self.warnings } else { &mut self.errors };
+    /// Adds a finding, or counts it where there are enough; only then is it made.
+    pub(super) fn add(&mut self, code: Code, finding: impl FnOnce() -> Finding) {
+        let is_warning = code.is_warning();
+        let list = if is_warning { &mut self.warnings } else { &mut self.errors };
         match list.len() {
-            ..MAX_FINDINGS => list.push(finding),
-            _ if finding.code.is_warning() => {}
-            _ => self.more_errors += 1,
+            ..MAX_FINDINGS => list.push(finding()),
+            _ => self.more_errors += usize::from(!is_warning),
         }
     }
 }

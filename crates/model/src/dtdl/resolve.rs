@@ -7,7 +7,7 @@ use super::{Code, Rules, Version};
 use std::collections::{HashMap, HashSet};
 
 /// So many steps over inherited elements are taken before the model is refused as too entangled.
-const MAX_STEPS: usize = 5_000_000;
+const MAX_STEPS: usize = 2_000_000;
 
 pub(super) fn resolve(reader: &mut Reader<'_>) {
     let mut model = Model { reader, order: Vec::new(), cut: HashSet::new(), measures: Vec::new(), steps: 0 };
@@ -133,7 +133,7 @@ impl<'t> Model<'_, 't> {
             return Err((Code::UnknownReference, message));
         };
         let message = if !link.classes.contains(&to.class) {
-            format!("{} is a {} and can't stand in {}", quote(id), to.class.name(), link.property)
+            format!("{} is {} and can't stand in {}", quote(id), to.class.article(), link.property)
         } else if to.class != Class::Interface && to.interface != from.interface {
             format!("{} belongs to another interface: define it in this one", quote(id))
         } else if from.context.version < to.context.version {
@@ -333,6 +333,9 @@ impl<'t> Model<'_, 't> {
             let next: Vec<_> = self.to(at, "extends").filter(|to| seen.insert(*to)).collect();
             bases.extend(&next);
             open.extend(next);
+            if !self.step(index, self.links(at).len() + 1) {
+                return Vec::new();
+            }
         }
         let mut contents = Vec::new();
         for at in bases {

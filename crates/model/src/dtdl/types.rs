@@ -59,27 +59,26 @@ impl<'t> Reader<'t> {
     ///
     /// A class that can't stand here is told and returned all the same, so that the element is checked as what it is.
     pub(super) fn types(&mut self, node: &'t Node, allowed: &Elements, context: Context) -> Option<(Class, CoTypes)> {
-        let names: Vec<_> = allowed.classes.iter().map(|class| class.name()).collect();
-        let wanted = names.join(" or ");
         let only = allowed.implied.or(match allowed.classes {
             [only] => Some(*only),
             _ => None,
         });
         let Some(types) = node.get("@type") else {
             if allowed.implied.is_none() {
-                let example = names.first().copied().unwrap_or_default();
+                let example = allowed.classes.first().map_or("", |class| class.name());
                 self.find(node, Code::MissingType, format!("@type is missing: add \"@type\": \"{example}\""));
             }
             return only.map(|class| (class, CoTypes::default()));
         };
-        let (class, others) = self.within("@type", |reader| reader.class(types, &wanted, context));
+        let (class, others) = self.within("@type", |reader| reader.class(types, allowed, context));
         let class = match class {
             Some(class) if allowed.classes.contains(&class) => class,
             found => {
-                let what = found.map_or("something else", Class::name);
+                let (names, what) = (allowed.names(), found.map_or("something else", Class::name));
                 let near =
                     others.iter().map(|(_, name)| suggest(name, names.iter().copied())).find(|near| !near.is_empty());
-                let message = format!("{wanted} is wanted here, this is {what}{}", near.unwrap_or_default());
+                let message =
+                    format!("{} is wanted here, this is {what}{}", names.join(" or "), near.unwrap_or_default());
                 self.within("@type", |reader| reader.find(types, Code::WrongType, message));
                 return found.or(only).map(|class| (class, CoTypes { unknown: true, ..CoTypes::default() }));
             }
@@ -101,12 +100,18 @@ impl<'t> Reader<'t> {
     }
 
     /// The class that a `@type` names, and all else in it.
-    fn class(&mut self, types: &'t Node, wanted: &str, context: Context) -> (Option<Class>, Vec<(&'t Node, &'t str)>) {
+    fn class(
+        &mut self,
+        types: &'t Node,
+        allowed: &Elements,
+        context: Context,
+    ) -> (Option<Class>, Vec<(&'t Node, &'t str)>) {
         let mut class: Option<Class> = None;
         let mut others = Vec::new();
         for item in types.each() {
             let Some(name) = item.as_text() else {
-                self.find(item, Code::MissingType, format!("@type is a text or a list of texts, here {wanted}"));
+                let message = format!("@type is a text or a list of texts, here {}", allowed.names().join(" or "));
+                self.find(item, Code::MissingType, message);
                 continue;
             };
             let long = metamodel::long_name(name, "dtmi:dtdl:class:", context.version);
@@ -146,7 +151,7 @@ impl<'t> Reader<'t> {
         };
         self.prefer(item, long);
         if !class.takes_quantity(context.version) {
-            let message = format!("a {} can't have the semantic type '{short}': remove it", class.name());
+            let message = format!("{} can't have the semantic type '{short}': remove it", class.article());
             self.find(item, Code::WrongType, message);
         } else if found.demand.is_some() {
             // The word and the DTMI of one type are one type.
@@ -174,7 +179,7 @@ impl<'t> Reader<'t> {
             if context.version == Version::V2 {
                 return false;
             }
-            let message = format!("a {} can't have the type '{}': remove it", class.name(), adjunct.name);
+            let message = format!("{} can't have the type '{}': remove it", class.article(), adjunct.name);
             self.find(item, Code::WrongType, message);
         } else if found.demand.is_some() && adjunct.demand.is_some() {
             self.one_only(item);

@@ -84,19 +84,21 @@ impl<'t> Reader<'t> {
             }
         };
         let mut types = Types { class, context, found: CoTypes::default() };
+        self.within("@type", |reader| reader.others(&others, &mut types));
+        self.needs(node, &types);
+        Some((class, types.found))
+    }
+
+    /// Reads the types beside the class.
+    fn others(&mut self, others: &[(&'t Node, &'t str)], types: &mut Types) {
         let mut seen = HashSet::new();
         for (item, name) in others {
             if !seen.insert(name) {
                 self.find(item, Code::RepeatedType, format!("type {} is named twice: remove one", quote(name)));
-                continue;
-            }
-            let found = self.quantity(item, name, &mut types) || self.adjunct(item, name, &mut types);
-            if !found {
-                self.stranger(item, name, &mut types);
+            } else if !self.quantity(item, name, types) && !self.adjunct(item, name, types) {
+                self.stranger(item, name, types);
             }
         }
-        self.needs(node, &types);
-        Some((class, types.found))
     }
 
     /// The class that a `@type` names, and all else in it.
@@ -160,6 +162,7 @@ impl<'t> Reader<'t> {
             } else {
                 self.one_only(item);
             }
+            return true;
         }
         *found = CoTypes {
             unit_type: Some(unit_type),
@@ -183,6 +186,7 @@ impl<'t> Reader<'t> {
             self.find(item, Code::WrongType, message);
         } else if found.demand.is_some() && adjunct.demand.is_some() {
             self.one_only(item);
+            return true;
         }
         self.prefer(item, (adjunct.name != name).then_some(adjunct.name));
         found.demand = adjunct.demand.or(found.demand);

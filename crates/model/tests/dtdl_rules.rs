@@ -832,6 +832,29 @@ fn unknown_extensions_are_passed_over_where_that_is_allowed() {
     assert_eq!(codes(&check(&model, Rules::UnknownExtensions), false), HashSet::from([Code::InvalidName]));
 }
 
+#[test]
+fn templates_of_iot_central_are_read_leniently() {
+    let part = json!({"@id": "urn:mill:Part:1", "@type": "Interface", "contents": telemetry(json!({"@type": ["Telemetry", "NumberValue", "Painted"], "minValue": "0", "maxValue": 9.5, "decimalPlaces": "", "colour": "red"}))});
+    let mut model = json!({
+        "@id": "urn:mill:Press:1", "@type": "Interface",
+        "contents": [
+            component("left", part.clone()), component("right", part),
+            {"@type": ["Property", "Cloud", "StringValue"], "name": "hall", "schema": "string", "maxLength": 20},
+            {"@type": ["Property", "Initialized"], "name": "limit", "schema": "geopoint", "initialValue": {"lat": 1}},
+            {"@type": ["Telemetry", "Force"], "name": "force", "schema": "double"},
+        ],
+    });
+    assert!(check(&model, Rules::Central).is_valid(), "{:#?}", check(&model, Rules::Central).errors);
+    for context in
+        [json!("dtmi:iotcentral:context;2"), json!(["dtmi:iotcentral:context;2", TWO]), json!(["dtmi:mill:words;1"])]
+    {
+        model["@context"] = context;
+        assert!(check(&model, Rules::Central).is_valid(), "{:#?}", check(&model, Rules::Central).errors);
+    }
+    model["contents"][2]["maxLength"] = json!("long");
+    assert_eq!(codes(&check(&model, Rules::Central), false), HashSet::from([Code::WrongValue]));
+}
+
 /// Checks a text.
 fn check_text(text: &str) -> Report {
     match json::parse(text) {

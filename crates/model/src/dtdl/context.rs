@@ -130,7 +130,7 @@ impl<'t> Reader<'t> {
             return outer.unwrap_or(if lenient { Context::template() } else { Context::assumed() });
         };
         self.within("@context", |reader| {
-            let found = reader.contexts(node, outer);
+            let found = reader.contexts(node, outer, outer.or(lenient.then(Context::template)));
             if found.is_none() {
                 reader.find(node, Code::MissingContext, "the first @context is \"dtmi:dtdl:context;2\" or ;3");
             }
@@ -140,9 +140,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads the contexts in their order; `None` where the language is not among them and not known from around.
-    fn contexts(&mut self, node: &'t Node, outer: Option<Context>) -> Option<Context> {
-        let (mut context, mut early_central) = (outer, None);
-        let (mut named, mut bases) = (outer.is_some(), HashSet::new());
+    fn contexts(&mut self, node: &'t Node, outer: Option<Context>, start: Option<Context>) -> Option<Context> {
+        let (mut context, mut early_central) = (start, None);
+        let (mut named, mut bases) = (start.is_some(), HashSet::new());
         for (index, item) in node.each().iter().enumerate() {
             let Some(name) = item.as_text().filter(|name| *name == LIMITLESS || is_dtmi(name) && name.contains(';'))
             else {

@@ -818,6 +818,13 @@ fn each_rule_is_told_and_nothing_else() {
 }
 
 #[test]
+fn each_code_is_documented() {
+    let text = include_str!("../../../docs/dtdl.md");
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !text.contains(&format!("\n| `{code}` |"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn unknown_extensions_are_passed_over_where_that_is_allowed() {
     let model = with(
         json!([THREE, "dtmi:mill:words;1"]),

@@ -1,7 +1,5 @@
 //! Every rule of the language that is told, broken and followed, in models of our own.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test stops where something is not as it says")]
-
 use muster_model::dtdl::json::{self, Node};
 use muster_model::dtdl::{self, Code, Report, Rules};
 use serde_json::{Value, json};

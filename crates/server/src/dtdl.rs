@@ -191,8 +191,8 @@ struct Told<'r> {
     errors: Vec<ToldFinding<'r>>,
     warnings: Vec<ToldFinding<'r>>,
     /// Errors that are counted only.
-    #[serde(skip_serializing_if = "is_zero")]
-    more_errors: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_errors: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -239,14 +239,9 @@ impl<'r> Told<'r> {
             valid: report.is_valid(),
             errors: report.errors.iter().map(told).collect(),
             warnings: report.warnings.iter().map(told).collect(),
-            more_errors: report.more_errors,
+            more_errors: Some(report.more_errors).filter(|more| *more > 0),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{App, Config, Options, logging};
+use crate::{App, Config, Options, dtdl, logging};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_engine::{
@@ -10,7 +10,7 @@ use muster_engine::{
 use muster_model::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt, io::Read};
+use std::{collections::BTreeMap, fmt, io::Read, process::ExitCode};
 
 /// Muster: connect, watch and manage devices.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ enum Command {
     Admin(Admin),
     /// Simulate devices that send telemetry, and measure the acknowledgements.
     Simulate(muster_loadgen::SimulateArgs),
+    /// Work with device models in the Digital Twins Definition Language (DTDL).
+    #[command(subcommand)]
+    Dtdl(dtdl::Dtdl),
     /// Print the REST API's OpenAPI document.
     Openapi,
 }
@@ -81,15 +84,19 @@ struct BootstrapArgs {
     json: bool,
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end; says how the process ends.
 ///
 /// # Errors
 /// What went wrong, for people.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Dtdl(command) = cli.command {
+        return dtdl::run(command);
+    }
     // Fails only where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    match cli.command {
+    let done = match cli.command {
+        Command::Dtdl(_) => Ok(()),
         Command::Serve(serve) => runtime.block_on(start(serve)),
         Command::Migrate => runtime.block_on(migrate()),
         Command::Admin(Admin::Bootstrap(args)) => runtime.block_on(bootstrap(args)),
@@ -98,7 +105,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             println!("{}", muster_api::openapi()?);
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn start(serve: Serve) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ mod addresses;
 mod app;
 mod cli;
 pub mod config;
+mod dtdl;
 mod logging;
 mod tls;
 mod waiting;

@@ -1,41 +1,41 @@
 //! From a node to an element of the model, checked against the tables.
 
 use super::context::Context;
-use super::error::MAX_ERRORS;
 use super::identifier::{MAX_ID, MAX_INTERFACE_ID, is_user_dtmi};
 use super::json::{Kind, Member, Node, Position};
-use super::schema::{self, Class, Elements, Value};
+use super::metamodel::{self, Class, Elements};
+use super::report::{quote, suggest};
 use super::types::CoTypes;
-use super::{Code, DtdlError, Rules, Version, is_dtmi, units};
-use std::borrow::Cow;
+use super::{Code, Finding, Report, Rules, Version, is_dtmi, units};
+use std::collections::HashSet;
+
+/// A model of more elements is refused.
+const MAX_ELEMENTS: usize = 200_000;
 
 /// An element of a model.
 #[derive(Debug)]
 pub(super) struct Element<'t> {
     pub class: Class,
-    pub version: Version,
+    pub context: Context,
     pub id: Option<&'t str>,
     pub name: Option<&'t str>,
     /// The interface around it; itself for an interface.
     pub interface: usize,
     pub place: Place,
     pub links: Vec<Link<'t>>,
+    pub co_types: CoTypes,
     /// The value of an enumeration's entry.
     pub literal: Option<&'t Node>,
     /// Are the values of an enumeration integers?
     pub integers: Option<bool>,
-    /// The type that a semantic or IoT Central type demands of the schema.
-    pub demand: Option<Demand>,
-}
-
-/// What a second type of an element demands of its schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Demand {
-    Number,
-    Enumeration,
-    Event,
-    Location,
-    Vector,
+    /// The name of what it annotates.
+    pub annotates: Option<&'t str>,
+    /// The property of it that is overridden.
+    pub overrides: Option<&'t str>,
+    /// Its index among its siblings.
+    pub index: Option<i64>,
+    /// The text of the interfaces inside an interface.
+    inner_bytes: usize,
 }
 
 /// From an element to another one, or to a simple schema.
@@ -47,107 +47,146 @@ pub(super) struct Link<'t> {
     pub place: Place,
 }
 
-impl<'t> Link<'t> {
-    fn new(property: &'static str, classes: &'static [Class], to: To<'t>) -> Self {
-        Self { property, classes, to, place: Place::default() }
-    }
-}
-
 /// Where a link goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum To<'t> {
     Element(usize),
     Id(&'t str),
     Simple(&'static str),
+    /// To what is not there, which has been told.
+    Nothing,
 }
 
-/// A place in the document.
+/// A place in the model.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
+    pub document: usize,
     pub pointer: String,
     pub position: Position,
 }
 
-/// The element whose properties are being read.
-#[derive(Clone, Copy)]
-struct Here {
-    index: usize,
-    class: Class,
-    context: Context,
+/// A step on the way from the document to a value.
+#[derive(Debug, Clone, Copy)]
+enum Step<'t> {
+    Key(&'t str),
+    Item(usize),
 }
 
-/// Reads the elements of a model and collects what is wrong.
+/// The element whose properties are being read.
+#[derive(Clone, Copy)]
+pub(super) struct Here {
+    pub index: usize,
+    pub class: Class,
+    pub context: Context,
+}
+
+/// Reads the elements of a model and collects what is found.
 pub(super) struct Reader<'t> {
     pub rules: Rules,
     pub elements: Vec<Element<'t>>,
-    errors: Vec<DtdlError>,
-    path: Vec<Cow<'t, str>>,
+    pub report: Report,
+    /// Ids in parts that could not be read; who refers to them is not told that they are missing.
+    pub unread: HashSet<&'t str>,
+    document: usize,
+    path: Vec<Step<'t>>,
     ids: Vec<&'t str>,
+    full: bool,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, elements: Vec::new(), errors: Vec::new(), path: Vec::new(), ids: Vec::new() }
+        Self {
+            rules,
+            elements: Vec::new(),
+            report: Report::default(),
+            unread: HashSet::new(),
+            document: 0,
+            path: Vec::new(),
+            ids: Vec::new(),
+            full: false,
+        }
     }
 
-    pub(super) fn finish(self) -> Vec<DtdlError> {
-        self.errors
-    }
-
-    /// Reads an interface or a list of interfaces.
-    pub(super) fn root(&mut self, node: &'t Node, pointer: &'t str) {
-        self.path = pointer.split('/').skip(1).map(Cow::Borrowed).collect();
-        let outer = (self.rules == Rules::Central).then_some(Context::CENTRAL);
+    /// Reads a document: an interface or a list of interfaces.
+    pub(super) fn root(&mut self, document: usize, node: &'t Node, pointer: &'t str) {
+        self.document = document;
+        self.path = pointer.split('/').skip(1).map(Step::Key).collect();
         let top = Elements { classes: &[Class::Interface], implied: None, min: 0, max: usize::MAX };
+        self.items(node, |reader, item| {
+            if matches!(item.kind, Kind::Object(_)) {
+                reader.element(item, &top, None, None);
+            } else {
+                reader.find(item, Code::NotAnInterface, "a model is an interface, or a list of interfaces");
+            }
+        });
+    }
+
+    /// Notes what is found at the node, with the path that is being read.
+    pub(super) fn find(&mut self, node: &Node, code: Code, message: impl Into<String>) {
+        self.find_here(node.position, code, message.into());
+    }
+
+    /// Notes what is found at a member's key.
+    fn find_key(&mut self, member: &'t Member, code: Code, message: String) {
+        self.within(&member.key, |reader| reader.find_here(member.position, code, message));
+    }
+
+    fn find_here(&mut self, position: Position, code: Code, message: String) {
+        let (document, path, id) = (self.document, &self.path, self.ids.last().map(|id| (*id).to_owned()));
+        let finding = || Finding { code, message, id, document, pointer: pointer(path), position };
+        self.report.add(code, finding);
+    }
+
+    /// Notes what is found at a place that was read before.
+    pub(super) fn find_at(&mut self, place: Place, id: Option<String>, code: Code, message: String) {
+        let Place { document, pointer, position } = place;
+        self.report.add(code, || Finding { code, message, id, document, pointer, position });
+    }
+
+    /// Advises to write the short word, where the long name is written.
+    pub(super) fn prefer(&mut self, node: &Node, short_of_long: Option<&str>) {
+        if let Some(short) = short_of_long {
+            self.find(node, Code::PreferTerm, format!("write the short '{short}'"));
+        }
+    }
+
+    /// Reads what stands under a key.
+    pub(super) fn within<T>(&mut self, key: &'t str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(Step::Key(key));
+        let found = read(self);
+        self.path.pop();
+        found
+    }
+
+    /// Reads a value, or each item of a list.
+    pub(super) fn items(&mut self, node: &'t Node, mut read: impl FnMut(&mut Self, &'t Node)) {
         let is_list = matches!(node.kind, Kind::Array(_));
         for (index, item) in node.each().iter().enumerate() {
             if is_list {
-                self.path.push(Cow::Owned(index.to_string()));
+                self.path.push(Step::Item(index));
             }
-            if matches!(item.kind, Kind::Object(_)) {
-                self.element(item, &top, outer, None);
-            } else {
-                self.error(item, Code::NotAnInterface, "a model is an interface, or a list of interfaces");
-            }
+            read(self, item);
             if is_list {
                 self.path.pop();
             }
         }
     }
 
-    /// Notes an error at the node, with the path that is being read.
-    pub(super) fn error(&mut self, node: &Node, code: Code, message: impl Into<String>) {
-        let place = self.place(node.position);
-        let id = self.ids.last().map(|id| (*id).to_owned());
-        self.error_at(place, id, code, message.into());
-    }
-
-    pub(super) fn error_at(&mut self, place: Place, id: Option<String>, code: Code, message: String) {
-        if self.errors.len() < MAX_ERRORS {
-            self.errors.push(DtdlError { code, message, id, pointer: place.pointer, position: place.position });
-        }
-    }
-
-    fn place(&self, position: Position) -> Place {
-        let mut pointer = String::new();
-        for step in &self.path {
-            pointer.push('/');
-            pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
-        }
-        Place { pointer, position }
+    pub(super) fn place(&self, position: Position) -> Place {
+        Place { document: self.document, pointer: pointer(&self.path), position }
     }
 
     /// Reads one element; `None` where it is too broken to go on with.
-    fn element(
+    pub(super) fn element(
         &mut self,
         node: &'t Node,
         allowed: &Elements,
         outer: Option<Context>,
-        interface: Option<usize>,
+        around: Option<usize>,
     ) -> Option<usize> {
-        let id = node.get("@id").and_then(Node::as_text);
+        let id = node.get("@id").and_then(Node::as_text).filter(|id| id.len() <= MAX_ID);
         self.ids.extend(id);
-        let found = self.read(node, allowed, outer, interface);
+        let found = self.read(node, allowed, outer, around);
         if id.is_some() {
             self.ids.pop();
         }
@@ -159,309 +198,226 @@ impl<'t> Reader<'t> {
         node: &'t Node,
         allowed: &Elements,
         outer: Option<Context>,
-        interface: Option<usize>,
+        around: Option<usize>,
     ) -> Option<usize> {
         let Kind::Object(members) = &node.kind else { return None };
-        let context = self.context(node, outer)?;
-        let (class, co_types) = self.types(node, allowed, context)?;
+        if self.is_full(node) {
+            return None;
+        }
+        self.repeated_keys(members);
+        let context = self.context(node, outer);
+        let Some((class, co_types)) = self.types(node, allowed, context) else {
+            collect_ids(node, &mut self.unread);
+            return None;
+        };
         let index = self.elements.len();
-        let place = self.place(node.position);
         self.elements.push(Element {
             class,
-            version: context.version,
+            context,
             id: None,
             name: None,
-            interface: interface.filter(|_| class != Class::Interface).unwrap_or(index),
-            place,
+            interface: around.filter(|_| class != Class::Interface).unwrap_or(index),
+            place: self.place(node.position),
             links: Vec::new(),
+            co_types: CoTypes::default(),
             literal: None,
             integers: None,
-            demand: co_types.demand,
+            annotates: None,
+            overrides: None,
+            index: None,
+            inner_bytes: 0,
         });
         self.id(node, index);
         let here = Here { index, class, context };
-        let mut seen: Vec<&str> = Vec::new();
-        for member in members {
-            if member.key.starts_with('@') {
-                self.keyword(member, context.version);
-                continue;
-            }
-            let name = schema::property_name(&member.key, context.version);
-            if seen.contains(&name) {
-                self.error(&member.value, Code::RepeatedProperty, format!("'{name}' is given twice: remove one"));
-                continue;
-            }
-            seen.push(name);
-            self.path.push(Cow::Borrowed(&member.key));
-            self.property(member, name, here, &co_types);
-            self.path.pop();
+        let seen = self.members(members, here, &co_types);
+        self.missing(node, here, &co_types, &seen);
+        if let Some(element) = self.elements.get_mut(index) {
+            element.co_types = co_types;
         }
-        self.required(node, index, &seen, &co_types);
-        Some(index)
+        if class == Class::Interface {
+            self.interface_text(node, index, around);
+        }
+        allowed.classes.contains(&class).then_some(index)
     }
 
-    fn required(&mut self, node: &Node, index: usize, seen: &[&str], co_types: &CoTypes) {
-        let Some((class, version, name)) =
-            self.elements.get(index).map(|element| (element.class, element.version, element.name))
-        else {
-            return;
-        };
-        let label = name.map_or_else(|| class.name().to_owned(), |name| format!("{} '{name}'", class.name()));
-        for property in class.required(version).iter().filter(|property| !seen.contains(property)) {
-            let example = match *property {
-                "name" => "\"name\": \"temperature\"",
-                "schema" if class == Class::Component => "\"schema\": \"dtmi:com:example:Part;1\"",
-                "schema" if class == Class::MapKey => "\"schema\": \"string\"",
-                "schema" | "elementSchema" => "\"schema\": \"double\"",
-                "enumValue" => "\"enumValue\": 1",
-                "valueSchema" => "\"valueSchema\": \"integer\"",
-                other => other,
-            };
-            self.error(
-                node,
-                Code::MissingProperty,
-                format!("{label} has no {property}: add {}", example.replace("\"schema\"", &format!("\"{property}\""))),
-            );
+    /// Has the model too many elements? It is told once.
+    fn is_full(&mut self, node: &Node) -> bool {
+        if self.elements.len() >= MAX_ELEMENTS && !std::mem::replace(&mut self.full, true) {
+            self.find(node, Code::TooLarge, format!("the model has more than {MAX_ELEMENTS} elements"));
         }
-        if let Some(unit_type) = co_types.quantity
-            && !co_types.unit_optional
-            && self.rules != Rules::Central
+        self.full
+    }
+
+    fn repeated_keys(&mut self, members: &'t [Member]) {
+        // An ordinary object is too small to be worth a set.
+        let mut keys = HashSet::with_capacity(if members.len() > 16 { members.len() } else { 0 });
+        for (index, member) in members.iter().enumerate() {
+            let repeated = match members.len() {
+                ..=16 => members.iter().take(index).any(|before| before.key == member.key),
+                _ => !keys.insert(member.key.as_str()),
+            };
+            if repeated {
+                let message = format!("key {} is there twice in one object: remove one", quote(&member.key));
+                self.find_key(member, Code::RepeatedKey, message);
+            }
+        }
+    }
+
+    /// Reads the properties; returns the names of those that are known.
+    fn members(&mut self, members: &'t [Member], here: Here, co_types: &CoTypes) -> Vec<&'static str> {
+        let mut seen: Vec<&str> = Vec::new();
+        for member in members {
+            let key = member.key.as_str();
+            if key.starts_with('@') {
+                self.keyword(member, here.context.version);
+                continue;
+            }
+            let long = metamodel::long_name(key, "dtmi:dtdl:property:", here.context.version);
+            let name = long.unwrap_or(key);
+            let own = here.class.properties(here.context.version).find(|property| property.name == name);
+            let Some(property) = own.or_else(|| co_types.property(key, here.context)) else {
+                self.unknown_property(member, here, co_types);
+                continue;
+            };
+            if seen.contains(&property.name) {
+                let message = format!("'{}' is given twice: remove one", property.name);
+                self.find_key(member, Code::RepeatedProperty, message);
+                continue;
+            }
+            seen.push(property.name);
+            self.within(key, |reader| {
+                reader.prefer(&member.value, (property.name != key).then_some(property.name));
+                if property.name == "commandType" {
+                    reader.find(&member.value, Code::Deprecated, "commandType means nothing any more: remove it");
+                }
+                reader.value(&member.value, property, here, co_types);
+            });
+        }
+        seen
+    }
+
+    fn missing(&mut self, node: &'t Node, here: Here, co_types: &CoTypes, seen: &[&str]) {
+        let version = here.context.version;
+        let added = co_types.adjuncts.iter().flat_map(|adjunct| adjunct.properties);
+        let wanted = here.class.properties(version).chain(added).filter(|property| property.required);
+        for property in wanted.filter(|property| !seen.contains(&property.name)) {
+            let message = format!("{} has no {}: add {}", self.label(here), property.name, property.example);
+            self.find(node, Code::MissingProperty, message);
+        }
+        if let Some(unit_type) = co_types.unit_type.filter(|_| co_types.wants_unit && self.rules != Rules::Central)
             && !seen.contains(&"unit")
         {
             let example = units::units(unit_type, version).next().unwrap_or_default();
-            self.error(
-                node,
-                Code::WrongUnit,
-                format!("{label} has a semantic type and no unit: add one, for example \"unit\": \"{example}\""),
+            let message = format!(
+                "{} has a semantic type and no unit: add one, for example \"unit\": \"{example}\"",
+                self.label(here)
             );
+            self.find(node, Code::WrongUnit, message);
         }
+    }
+
+    /// What an element is called in a message.
+    fn label(&self, here: Here) -> String {
+        let name = self.elements.get(here.index).and_then(|element| element.name);
+        name.map_or_else(|| here.class.name().to_owned(), |name| format!("{} {}", here.class.name(), quote(name)))
     }
 
     fn id(&mut self, node: &'t Node, index: usize) {
-        let Some(element) = self.elements.get(index) else { return };
-        let (class, version) = (element.class, element.version);
+        let Some((class, version)) = self.elements.get(index).map(|element| (element.class, element.context.version))
+        else {
+            return;
+        };
         let Some(id) = node.get("@id") else {
             if class == Class::Interface {
-                self.error(
-                    node,
-                    Code::MissingId,
-                    "the interface has no @id: add for example \"@id\": \"dtmi:com:example:Thermostat;1\"",
-                );
+                let message = "the interface has no @id: add for example \"@id\": \"dtmi:com:example:Thermostat;1\"";
+                self.find(node, Code::MissingId, message);
             }
             return;
         };
-        let central = self.rules == Rules::Central;
-        let Some(text) = id
-            .as_text()
-            .filter(|text| is_user_dtmi(text, version) || central && (text.starts_with("urn:") || is_dtmi(text)))
-        else {
-            let message = "the id is not of the form dtmi:com:example:Thermostat;1 (letters, digits and '_' between colons, then a version)";
-            return self.error(id, Code::InvalidId, message);
-        };
-        let most = if class == Class::Interface && !central { MAX_INTERFACE_ID } else { MAX_ID };
-        if text.len() > most {
-            self.error(id, Code::TooLong, format!("the id is longer than {most} characters"));
-        }
+        let text = self.within("@id", |reader| {
+            let central = reader.rules == Rules::Central;
+            let fits = |text: &&str| is_user_dtmi(text, version) || central && (text.starts_with("urn:") || is_dtmi(text));
+            let Some(text) = id.as_text().filter(fits) else {
+                let form = if version == Version::V2 { "then a version" } else { "then perhaps a version" };
+                let message = format!(
+                    "the id is not of the form dtmi:com:example:Thermostat;1 (letters, digits and '_' between colons, {form})"
+                );
+                reader.find(id, Code::InvalidId, message);
+                return None;
+            };
+            let most = if class == Class::Interface && !central { MAX_INTERFACE_ID } else { MAX_ID };
+            if text.len() > most {
+                reader.find(id, Code::TooLong, format!("the id is longer than {most} characters"));
+            }
+            Some(text)
+        });
         if let Some(element) = self.elements.get_mut(index) {
-            element.id = Some(text);
+            element.id = text;
         }
     }
 
-    fn keyword(&mut self, member: &Member, version: Version) {
-        let known = matches!(member.key.as_str(), "@context" | "@id" | "@type");
-        if !known && (version == Version::V3 || member.key == "@graph") {
-            self.error(
-                &member.value,
-                Code::InvalidKeyword,
-                format!("keyword '{}' can't be used here: remove it", member.key),
-            );
+    fn keyword(&mut self, member: &'t Member, version: Version) {
+        if matches!(member.key.as_str(), "@context" | "@id" | "@type") {
+            return;
         }
+        let refused = version >= Version::V3 || member.key == "@graph";
+        let message = format!("keyword {} means nothing here: remove it", quote(&member.key));
+        self.find_key(member, if refused { Code::InvalidKeyword } else { Code::IgnoredKeyword }, message);
     }
 
-    fn property(&mut self, member: &'t Member, name: &'t str, here: Here, co_types: &CoTypes) {
-        match here.class.property(name, here.context.version) {
-            Some(value) => self.value(member, name, value, here),
-            None if name == "unit" && co_types.quantity.is_some() => self.unit(&member.value, here.context, co_types),
-            None => self.unknown_property(member, here, co_types),
-        }
-    }
-
-    fn unknown_property(&mut self, member: &Member, here: Here, co_types: &CoTypes) {
+    fn unknown_property(&mut self, member: &'t Member, here: Here, co_types: &CoTypes) {
         let Here { class, context, .. } = here;
         let key = member.key.as_str();
         let malformed = if key.starts_with("dtmi:") { !is_dtmi(key) } else { key.contains(':') };
-        if self.rules == Rules::Central || co_types.unknown && !(context.version == Version::V3 && malformed) {
+        if self.rules == Rules::Central || co_types.unknown && !(context.version >= Version::V3 && malformed) {
             return;
         }
-        let message = match (key, class) {
+        let near = suggest(key, class.properties(context.version).map(|property| property.name));
+        let message = match (key, near.as_str()) {
             ("unit", _) => {
                 "a unit needs a semantic type: write for example \"@type\": [\"Telemetry\", \"Temperature\"]".to_owned()
             }
-            ("schema", _) => format!("a {} has no schema: remove it", class.name()),
-            _ => format!("a {} has no property '{key}': remove it, or correct its name", class.name()),
+            (_, "") => format!("{} has no property {}: remove it", class.article(), quote(key)),
+            (_, near) => format!("{} has no property {}{near}", class.article(), quote(key)),
         };
-        self.error(&member.value, Code::UnknownProperty, message);
+        self.find_key(member, Code::UnknownProperty, message);
     }
 
-    fn unit(&mut self, node: &'t Node, context: Context, co_types: &CoTypes) {
-        let Some(unit_type) = co_types.quantity else { return };
-        let text = match node.each() {
-            [item] => item.as_text(),
-            _ => None,
-        };
-        let short = text.map(|text| {
-            schema::dtmi_name(text, "dtmi:standard:unit:", Version::V2)
-                .or_else(|| text.strip_prefix("dtmi:dtdl:extension:quantitativeTypes:v1:unit:"))
-                .unwrap_or(text)
-        });
-        if self.rules != Rules::Central
-            && !short.is_some_and(|short| units::units(unit_type, context.version).any(|unit| unit == short))
-        {
-            let known: Vec<_> = units::units(unit_type, context.version).collect();
-            self.error(node, Code::WrongUnit, format!("the unit must be one of: {}", known.join(", ")));
+    /// The text of an interface is limited, that of the interfaces inside it counted apart.
+    fn interface_text(&mut self, node: &'t Node, index: usize, around: Option<usize>) {
+        let bytes = node.bytes as usize;
+        if let Some(around) = around.and_then(|around| self.elements.get_mut(around)) {
+            around.inner_bytes += bytes;
         }
-    }
-
-    fn value(&mut self, member: &'t Member, name: &str, value: Value, here: Here) {
-        let Here { index, context, .. } = here;
-        let node = &member.value;
-        match value {
-            Value::Text(most) => {
-                self.text(node, most, context.version);
-            }
-            Value::Name(most) => {
-                let name = self.name(node, most, context.version);
-                if let Some(element) = self.elements.get_mut(index) {
-                    element.name = name;
-                }
-            }
-            Value::Localized(most) => self.localized(node, most, context.version),
-            Value::Boolean => self.boolean(node, context.version),
-            Value::Integer(least, most) => self.integer(node, least, most, context.version),
-            Value::Target => self.target(node, context.version),
-            Value::Literal => {
-                let literal = self.literal(node, context.version);
-                if let Some(element) = self.elements.get_mut(index) {
-                    element.literal = literal;
-                }
-            }
-            Value::Word(kind, words) => {
-                let found = self.word(node, kind, words, context.version);
-                if let Some(element) = self.elements.get_mut(index).filter(|element| element.class == Class::Enum) {
-                    element.integers = found.map(|word| word == "integer");
-                }
-            }
-            Value::Schema => self.schema(node, name, here),
-            Value::Elements(elements) => self.elements(node, name, &elements, here),
-        }
-    }
-
-    fn schema(&mut self, node: &'t Node, name: &str, here: Here) {
-        let Here { index, context, .. } = here;
-        let property = if name == "elementSchema" { "elementSchema" } else { "schema" };
-        let elements = Elements { classes: schema::COMPLEX, implied: None, min: 1, max: 1 };
-        let item = match node.each() {
-            [item] => item,
-            _ => return self.error(node, Code::WrongSchema, format!("{property} is one schema")),
-        };
-        let central = context.central || self.rules == Rules::Central;
-        match item.as_text().map(|text| (text, schema::simple_schema(text, context.version, central))) {
-            Some((_, Some(simple))) => {
-                self.link(index, item, Link::new(property, elements.classes, To::Simple(simple)))
-            }
-            Some((text, None)) if is_dtmi(text) || self.rules == Rules::Central && text.starts_with("urn:") => {
-                self.link(index, item, Link::new(property, elements.classes, To::Id(text)));
-            }
-            Some((text, None)) => {
-                let message = format!(
-                    "schema '{text}' is not known: use boolean, date, dateTime, double, duration, float, integer, long, string, time, or the id of one that is defined under \"schemas\""
-                );
-                self.error(item, Code::WrongSchema, message);
-            }
-            None => self.elements(node, property, &elements, here),
-        }
-    }
-
-    /// Reads the elements in a property: written in place, or named by their ids.
-    fn elements(&mut self, node: &'t Node, name: &str, elements: &Elements, here: Here) {
-        let Here { index, context, .. } = here;
-        let property = link_property(name);
-        let items = node.each();
-        if items.len() < elements.min || items.len() > elements.max {
-            let message = match (elements.min, elements.max) {
-                (0 | 1, 1) => format!("{property} is one element"),
-                (_, usize::MAX) => format!("{property} has at least {} elements", elements.min),
-                (least, most) => format!("{property} has {least} to {most} elements, not {}", items.len()),
-            };
-            return self.error(node, Code::WrongCount, message);
-        }
-        let interface = self.elements.get(index).map(|element| element.interface);
-        for (at, item) in items.iter().enumerate() {
-            if matches!(node.kind, Kind::Array(_)) {
-                self.path.push(Cow::Owned(at.to_string()));
-            }
-            match &item.kind {
-                Kind::Object(_) => {
-                    if let Some(child) = self.element(item, elements, Some(context), interface) {
-                        self.link(index, item, Link::new(property, elements.classes, To::Element(child)));
-                        self.check_child(item, child, property, context.version);
-                    }
-                }
-                Kind::Text(text) if is_dtmi(text) || self.rules == Rules::Central && text.starts_with("urn:") => {
-                    self.link(index, item, Link::new(property, elements.classes, To::Id(text)));
-                }
-                _ => {
-                    let names: Vec<_> = elements.classes.iter().map(|class| class.name()).collect();
-                    self.error(
-                        item,
-                        Code::WrongValue,
-                        format!("{property} holds {} or the id of one", names.join(", ")),
-                    );
-                }
-            }
-            if matches!(node.kind, Kind::Array(_)) {
-                self.path.pop();
-            }
-        }
-    }
-
-    /// Schemas to be used by others need an id, and some elements the version of the one around them.
-    fn check_child(&mut self, node: &Node, child: usize, property: &str, version: Version) {
-        if property == "schemas" && node.get("@id").is_none() {
-            self.error(node, Code::MissingId, "a schema under \"schemas\" needs an @id by which it is used");
-        }
-        let same = matches!(property, "enumValues" | "fields" | "mapKey" | "mapValue" | "schemas");
-        if same && self.elements.get(child).is_some_and(|child| child.version != version) {
-            self.error(
-                node,
-                Code::InvalidContext,
-                format!("what stands in {property} has the version of what is around it: remove its @context"),
-            );
-        }
-    }
-
-    fn link(&mut self, index: usize, node: &Node, link: Link<'t>) {
-        let place = self.place(node.position);
-        if let Some(element) = self.elements.get_mut(index) {
-            element.links.push(Link { place, ..link });
+        let Some(element) = self.elements.get(index) else { return };
+        let most = element.context.version.limits().interface_bytes;
+        if bytes.saturating_sub(element.inner_bytes) > most {
+            self.find(node, Code::TooLarge, format!("the text of the interface is larger than {most} bytes"));
         }
     }
 }
 
-/// The property's name as a constant, for the links.
-fn link_property(name: &str) -> &'static str {
-    match name {
-        "contents" => "contents",
-        "extends" => "extends",
-        "schemas" => "schemas",
-        "elementSchema" => "elementSchema",
-        "request" => "request",
-        "response" => "response",
-        "properties" => "properties",
-        "enumValues" => "enumValues",
-        "mapKey" => "mapKey",
-        "mapValue" => "mapValue",
-        "fields" => "fields",
-        _ => "schema",
+fn pointer(path: &[Step<'_>]) -> String {
+    let mut pointer = String::new();
+    for step in path {
+        pointer.push('/');
+        match step {
+            Step::Key(key) if key.contains(['~', '/']) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Step::Key(key) => pointer.push_str(key),
+            Step::Item(index) => pointer.push_str(&index.to_string()),
+        }
+    }
+    pointer
+}
+
+/// The ids of the elements in a part that is not read.
+fn collect_ids<'t>(node: &'t Node, ids: &mut HashSet<&'t str>) {
+    match &node.kind {
+        Kind::Object(members) => {
+            ids.extend(node.get("@id").and_then(Node::as_text));
+            members.iter().for_each(|member| collect_ids(&member.value, ids));
+        }
+        Kind::Array(items) => items.iter().for_each(|item| collect_ids(item, ids)),
+        _ => {}
     }
 }

@@ -20,9 +20,9 @@ pub(super) fn is_user_dtmi(text: &str, language: Version) -> bool {
         && split(text).is_some_and(|(path, version)| {
             user(path)
                 && match (version, language) {
-                    (None, language) => language == Version::V3,
+                    (None, language) => language >= Version::V3,
                     (Some(version), Version::V2) => is_major(version),
-                    (Some(version), Version::V3) => is_version(version),
+                    (Some(version), Version::V3 | Version::V4) => is_version(version),
                 }
         })
 }

@@ -1,10 +1,13 @@
 //! JSON that remembers where it stood in the text, so that an error can be shown in place.
 
-use super::{Code, DtdlError, MAX_TEXT_BYTES};
+use super::report::quote;
+use super::{Code, Finding, MAX_TEXT_BYTES};
 use serde_json::{Number, Value};
 
 /// Deeper JSON is refused.
 const MAX_DEPTH: usize = 100;
+/// JSON of more values is refused.
+const MAX_NODES: usize = 1_000_000;
 
 /// A place in a text: line and column from 1, counted in characters; zeros where there is no text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Position {
 pub struct Node {
     /// Where it begins.
     pub position: Position,
+    /// How long its text is; 0 where there is no text.
+    pub bytes: u32,
     /// What it is.
     pub kind: Kind,
 }
@@ -37,7 +42,7 @@ pub enum Kind {
     Text(String),
     /// A list.
     Array(Vec<Node>),
-    /// Members in the order of the text.
+    /// Members in the order of the text; the same key twice is left for [`super::check`] to tell.
     Object(Vec<Member>),
 }
 
@@ -107,17 +112,17 @@ impl Node {
                     .collect(),
             ),
         };
-        Self { position, kind }
+        Self { position, bytes: 0, kind }
     }
 }
 
 /// Reads a text.
 ///
 /// # Errors
-/// [`Code::NotJson`], [`Code::TooLarge`] or [`Code::RepeatedKey`].
-pub fn parse(text: &str) -> Result<Node, DtdlError> {
+/// [`Code::NotJson`] or [`Code::TooLarge`].
+pub fn parse(text: &str) -> Result<Node, Finding> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut cursor = Cursor { text, offset: 0, position: Position { line: 1, column: 1 } };
+    let mut cursor = Cursor { text, offset: 0, counted: 0, position: Position { line: 1, column: 1 }, nodes: 0 };
     if text.len() > MAX_TEXT_BYTES {
         return Err(cursor.error(Code::TooLarge, format!("the text is larger than {MAX_TEXT_BYTES} bytes")));
     }
@@ -129,158 +134,170 @@ pub fn parse(text: &str) -> Result<Node, DtdlError> {
     Ok(node)
 }
 
+/// Reads bytes; a place is counted on from the one before, so that all of them together cost one walk.
 struct Cursor<'t> {
     text: &'t str,
     offset: usize,
+    counted: usize,
     position: Position,
+    nodes: usize,
 }
 
 impl<'t> Cursor<'t> {
-    fn error(&self, code: Code, message: String) -> DtdlError {
-        DtdlError { code, message, id: None, pointer: String::new(), position: self.position }
+    /// The place of the offset.
+    fn position(&mut self) -> Position {
+        for byte in self.text.as_bytes().get(self.counted..self.offset).unwrap_or_default() {
+            match byte {
+                b'\n' => self.position = Position { line: self.position.line + 1, column: 1 },
+                // The later bytes of a character are no column of their own.
+                0x80..=0xbf => {}
+                _ => self.position.column += 1,
+            }
+        }
+        self.counted = self.offset;
+        self.position
+    }
+
+    fn error(&mut self, code: Code, message: String) -> Finding {
+        let position = self.position();
+        Self::error_at(position, code, message)
+    }
+
+    fn error_at(position: Position, code: Code, message: String) -> Finding {
+        Finding { code, message, id: None, document: 0, pointer: String::new(), position }
     }
 
     fn rest(&self) -> &'t str {
         self.text.get(self.offset..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek()?;
-        self.offset += c.len_utf8();
-        if c == '\n' {
-            self.position = Position { line: self.position.line + 1, column: 1 };
-        } else {
-            self.position.column += 1;
-        }
-        Some(c)
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.offset).copied()
     }
 
     fn space(&mut self) {
-        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t' | '\r' | '\n')) {
-            self.next();
+        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+            self.offset += 1;
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> DtdlError {
-        let found = self.peek().map_or_else(|| "the end of the text".to_owned(), |c| format!("'{}'", c.escape_debug()));
+    fn unexpected(&mut self, wanted: &str) -> Finding {
+        let found = self.rest().chars().next();
+        let found = found.map_or_else(|| "the end of the text".to_owned(), |c| format!("'{}'", c.escape_debug()));
         self.error(Code::NotJson, format!("expected {wanted}, found {found}"))
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), DtdlError> {
+    fn expect(&mut self, wanted: u8) -> Result<(), Finding> {
         if self.peek() == Some(wanted) {
-            self.next();
+            self.offset += 1;
             return Ok(());
         }
-        Err(self.unexpected(&format!("'{wanted}'")))
+        Err(self.unexpected(&format!("'{}'", char::from(wanted))))
     }
 
-    fn node(&mut self, depth: usize) -> Result<Node, DtdlError> {
+    fn node(&mut self, depth: usize) -> Result<Node, Finding> {
         self.space();
         if depth > MAX_DEPTH {
             return Err(self.error(Code::TooLarge, format!("the JSON is nested deeper than {MAX_DEPTH} levels")));
         }
-        let position = self.position;
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.error(Code::TooLarge, format!("the JSON holds more than {MAX_NODES} values")));
+        }
+        let (position, start) = (self.position(), self.offset);
         let kind = match self.peek() {
-            Some('{') => self.object(depth)?,
-            Some('[') => self.array(depth)?,
-            Some('"') => Kind::Text(self.string()?),
-            Some('-' | '0'..='9') => self.number()?,
+            Some(b'{') => self.object(depth)?,
+            Some(b'[') => self.array(depth)?,
+            Some(b'"') => Kind::Text(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => self.word()?,
         };
-        Ok(Node { position, kind })
+        let bytes = u32::try_from(self.offset - start).unwrap_or(u32::MAX);
+        Ok(Node { position, bytes, kind })
     }
 
-    fn object(&mut self, depth: usize) -> Result<Kind, DtdlError> {
+    fn object(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut members: Vec<Member> = Vec::new();
-        let mut keys = std::collections::HashSet::new();
-        self.expect('{')?;
+        self.expect(b'{')?;
         self.space();
-        while self.peek() != Some('}') {
+        while self.peek() != Some(b'}') {
             if !members.is_empty() {
-                self.expect(',')?;
+                self.expect(b',')?;
                 self.space();
             }
-            let position = self.position;
-            if self.peek() != Some('"') {
+            let position = self.position();
+            if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key in double quotes"));
             }
             let key = self.string()?;
-            if !keys.insert(key.clone()) {
-                let message = format!("key '{key}' is there twice in one object: remove one");
-                return Err(DtdlError { position, ..self.error(Code::RepeatedKey, message) });
-            }
             self.space();
-            self.expect(':')?;
+            self.expect(b':')?;
             let value = self.node(depth + 1)?;
             members.push(Member { key, position, value });
             self.space();
         }
-        self.next();
+        self.offset += 1;
         Ok(Kind::Object(members))
     }
 
-    fn array(&mut self, depth: usize) -> Result<Kind, DtdlError> {
+    fn array(&mut self, depth: usize) -> Result<Kind, Finding> {
         let mut items = Vec::new();
-        self.expect('[')?;
+        self.expect(b'[')?;
         self.space();
-        while self.peek() != Some(']') {
+        while self.peek() != Some(b']') {
             if !items.is_empty() {
-                self.expect(',')?;
+                self.expect(b',')?;
             }
             items.push(self.node(depth + 1)?);
             self.space();
         }
-        self.next();
+        self.offset += 1;
         Ok(Kind::Array(items))
     }
 
-    /// Finds the end of the string; serde_json reads its escapes.
-    fn string(&mut self) -> Result<String, DtdlError> {
-        let (start, at) = (self.offset, self.position);
-        self.next();
+    /// Finds the end of the string; serde_json reads its escapes, where there are any.
+    fn string(&mut self) -> Result<String, Finding> {
+        let (start, position) = (self.offset, self.position());
+        let mut escapes = false;
+        self.offset += 1;
         loop {
-            match self.next() {
-                Some('"') => break,
-                Some('\\') => {
-                    self.next();
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escapes = true;
+                    self.offset += 2;
                 }
-                Some(c) if c >= ' ' => {}
+                Some(byte) if byte >= b' ' => self.offset += 1,
                 _ => {
-                    return Err(DtdlError {
-                        position: at,
-                        ..self.error(Code::NotJson, "the text in double quotes does not end in its line".to_owned())
-                    });
+                    let message = "the text in double quotes does not end in its line".to_owned();
+                    return Err(Self::error_at(position, Code::NotJson, message));
                 }
             }
         }
-        let text = self.text.get(start..self.offset).unwrap_or_default();
-        serde_json::from_str(text).map_err(|_| DtdlError {
-            position: at,
-            ..self.error(Code::NotJson, "the text in double quotes holds a wrong escape".to_owned())
+        self.offset += 1;
+        if !escapes {
+            return Ok(self.text.get(start + 1..self.offset - 1).unwrap_or_default().to_owned());
+        }
+        serde_json::from_str(self.text.get(start..self.offset).unwrap_or_default()).map_err(|_| {
+            Self::error_at(position, Code::NotJson, "the text in double quotes holds a wrong escape".to_owned())
         })
     }
 
-    fn number(&mut self) -> Result<Kind, DtdlError> {
-        let (start, at) = (self.offset, self.position);
-        while self.peek().is_some_and(|c| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')) {
-            self.next();
+    fn number(&mut self) -> Result<Kind, Finding> {
+        let (start, position) = (self.offset, self.position());
+        while self.peek().is_some_and(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.offset += 1;
         }
         let text = self.text.get(start..self.offset).unwrap_or_default();
         serde_json::from_str(text)
             .map(Kind::Number)
-            .map_err(|_| DtdlError { position: at, ..self.error(Code::NotJson, format!("'{text}' is not a number")) })
+            .map_err(|_| Self::error_at(position, Code::NotJson, format!("{} is not a number", quote(text))))
     }
 
-    fn word(&mut self) -> Result<Kind, DtdlError> {
+    fn word(&mut self) -> Result<Kind, Finding> {
         for (word, kind) in [("null", Kind::Null), ("true", Kind::Boolean(true)), ("false", Kind::Boolean(false))] {
             if self.rest().starts_with(word) {
-                for _ in 0..word.len() {
-                    self.next();
-                }
+                self.offset += word.len();
                 return Ok(kind);
             }
         }
@@ -306,7 +323,6 @@ mod tests {
         for (text, code, line, column) in [
             ("", Code::NotJson, 1, 1),
             ("{\n \"a\" 1}", Code::NotJson, 2, 6),
-            ("{\"a\":1,\n\"a\":2}", Code::RepeatedKey, 2, 1),
             ("[1,]", Code::NotJson, 1, 4),
             ("[1 2]", Code::NotJson, 1, 4),
             ("{a:1}", Code::NotJson, 1, 2),

@@ -1,28 +1,35 @@
-//! The Digital Twins Definition Language (DTDL), versions 2 and 3: reading a model and telling all that is wrong with it.
+//! The Digital Twins Definition Language (DTDL), versions 2 to 4: reading a model and telling all that is wrong with it.
 //!
 //! ```text
-//! json      text → nodes with line and column
-//! context   `@context` → version and extensions
-//! schema    the language as tables: which class has which properties
-//! element   one node → one element, checked against the tables
-//! types     `@type` → class and second types
-//! value     texts, numbers, localized texts
-//! resolve   references, inheritance, cycles, limits over the whole model
+//! json       text → nodes with line and column
+//! context    `@context` → version and extensions
+//! metamodel  the language as tables: which class has which properties
+//! extension  the types of the extensions as a table
+//! element    one node → one element, checked against the tables
+//! property   the value of a property, as its table says
+//! types      `@type` → class and second types
+//! value      texts, numbers, localized texts
+//! resolve    references, cycles, limits over the whole model
+//! siblings   what elements beside each other owe each other
+//! report     what is found, with its code and place
 //! ```
 
 mod context;
 mod element;
-mod error;
+mod extension;
 mod identifier;
 pub mod json;
+mod metamodel;
+mod property;
+mod report;
 mod resolve;
-mod schema;
+mod siblings;
 mod types;
 pub mod units;
 mod value;
 
-pub use error::{Code, DtdlError};
 pub use identifier::is_dtmi;
+pub use report::{Code, Finding, MAX_FINDINGS, Report};
 
 use json::Node;
 
@@ -33,6 +40,8 @@ pub enum Version {
     V2,
     /// `dtmi:dtdl:context;3`
     V3,
+    /// `dtmi:dtdl:context;4`
+    V4,
 }
 
 /// How strictly a model is read.
@@ -47,20 +56,16 @@ pub enum Rules {
 }
 
 /// Texts larger than this are refused unread.
-pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Checks nodes that make up one model; each comes with the JSON pointer it stands at in its document.
-///
-/// # Errors
-/// Every [`DtdlError`] found, at most 100.
-pub fn check(roots: &[(&Node, &str)], rules: Rules) -> Result<(), Vec<DtdlError>> {
+/// Checks the documents that make up one model; each comes with the JSON pointer it stands at in its text.
+pub fn check(documents: &[(&Node, &str)], rules: Rules) -> Report {
     let mut reader = element::Reader::new(rules);
-    for (node, pointer) in roots {
-        reader.root(node, pointer);
+    for (index, (node, pointer)) in documents.iter().enumerate() {
+        reader.root(index, node, pointer);
     }
     resolve::resolve(&mut reader);
-    let errors = reader.finish();
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    reader.report
 }
 
 #[cfg(test)]
@@ -70,8 +75,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn codes(model: &Value, rules: Rules) -> Vec<&'static str> {
-        let found = check(&[(&Node::from_value(model), "")], rules);
-        found.err().unwrap_or_default().iter().map(|error| error.code.as_str()).collect()
+        check(&[(&Node::from_value(model), "")], rules).errors.iter().map(|error| error.code.as_str()).collect()
     }
 
     fn interface(contents: Value) -> Value {
@@ -106,7 +110,7 @@ mod tests {
         };
         let with = model(json!(["dtmi:dtdl:context;3", "dtmi:dtdl:extension:quantitativeTypes;1"]));
         assert!(codes(&with, Rules::Strict).is_empty());
-        assert_eq!(codes(&model(json!("dtmi:dtdl:context;3")), Rules::Strict), ["unknownType", "unknownProperty"]);
+        assert_eq!(codes(&model(json!("dtmi:dtdl:context;3")), Rules::Strict), ["unknownType"]);
     }
 
     #[test]
@@ -125,7 +129,7 @@ mod tests {
         model["schemas"] = schemas.into();
         assert!(codes(&model, Rules::Strict).contains(&"tooDeep"));
         let many = interface((0..2000).map(|_| json!({})).collect());
-        assert_eq!(codes(&many, Rules::Strict).len(), error::MAX_ERRORS);
+        assert_eq!(codes(&many, Rules::Strict).len(), MAX_FINDINGS);
     }
 
     /// JSON that looks like a model here and there.

@@ -18,6 +18,16 @@ pub fn unit_type(semantic_type: &str, version: Version) -> Option<&'static str> 
     QUANTITIES.iter().find(|known| known.0 == semantic_type && known.2 <= version).map(|known| known.1)
 }
 
+/// The names of the semantic types in this version.
+pub fn semantic_types(version: Version) -> impl Iterator<Item = &'static str> {
+    QUANTITIES.iter().filter(move |known| known.2 <= version).map(|known| known.0)
+}
+
+/// The names of the unit types.
+pub fn unit_types() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().map(|(unit_type, _)| *unit_type)
+}
+
 /// Is it a unit type?
 pub fn is_unit_type(name: &str) -> bool {
     UNITS.iter().any(|(unit_type, _)| *unit_type == name)

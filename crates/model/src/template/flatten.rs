@@ -17,7 +17,7 @@ pub(super) const MAX_CAPABILITIES: usize = 1000;
 pub(super) const MAX_FIELDS: usize = 5000;
 
 /// Types beside a capability's semantic type.
-const ANNOTATIONS: [&str; 16] = [
+const ANNOTATIONS: [&str; 22] = [
     "Telemetry",
     "Property",
     "Command",
@@ -34,6 +34,12 @@ const ANNOTATIONS: [&str; 16] = [
     "DeviceModel",
     "ValueDetail",
     "BooleanValue",
+    "Historized",
+    "ValueAnnotation",
+    "Override",
+    "Indexed",
+    "Idempotent",
+    "Cacheable",
 ];
 
 /// What a model describes.
@@ -258,12 +264,13 @@ fn simple(name: &str) -> Option<Schema> {
         "duration" => Schema::Duration,
         "float" => Schema::Float,
         "integer" => Schema::Integer,
-        "long" => Schema::Long,
-        "string" => Schema::String,
+        "long" | "unsignedInteger" | "unsignedLong" => Schema::Long,
+        "byte" | "short" | "unsignedByte" | "unsignedShort" => Schema::Integer,
+        "bytes" | "decimal" | "string" | "uuid" => Schema::String,
         "time" => Schema::Time,
         "geopoint" => Schema::Geopoint,
         "vector" => Schema::Vector,
-        "point" | "multiPoint" | "lineString" | "multiLineString" | "polygon" | "multiPolygon" => {
+        "point" | "multiPoint" | "lineString" | "multiLineString" | "polygon" | "multiPolygon" | "scaledDecimal" => {
             Schema::Other { name: name.to_owned() }
         }
         _ => return None,

@@ -3,7 +3,7 @@
 use super::{Template, flatten};
 use crate::TemplateId;
 use crate::dtdl::json::{self, Kind, Node, Position};
-use crate::dtdl::{self, DtdlError, Rules};
+use crate::dtdl::{self, Finding, Rules};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
@@ -53,8 +53,8 @@ impl Template {
     }
 }
 
-impl From<DtdlError> for Problem {
-    fn from(error: DtdlError) -> Self {
+impl From<Finding> for Problem {
+    fn from(error: Finding) -> Self {
         Self {
             code: error.code.as_str().to_owned(),
             message: error.message,
@@ -90,7 +90,8 @@ fn import(node: &Node, id: Option<TemplateId>) -> Result<Template, Vec<Problem>>
 }
 
 fn check(node: &Node, pointer: &str, rules: Rules) -> Result<(), Vec<Problem>> {
-    dtdl::check(&[(node, pointer)], rules).map_err(|errors| errors.into_iter().map(Problem::from).collect())
+    let report = dtdl::check(&[(node, pointer)], rules);
+    if report.is_valid() { Ok(()) } else { Err(report.errors.into_iter().map(Problem::from).collect()) }
 }
 
 /// A model that names IoT Central's context was written there, with its annotations.
@@ -349,7 +350,7 @@ mod tests {
                 ("invalidName", "/contents/1/name", 7, 37),
                 ("wrongSchema", "/contents/1/schema", 7, 56),
                 ("wrongUnit", "/contents/2", 8, 5),
-                ("unknownProperty", "/contents/4/unit", 10, 73),
+                ("unknownProperty", "/contents/4/unit", 10, 65),
                 ("unknownReference", "/contents/3/schema", 9, 55),
             ]
         );

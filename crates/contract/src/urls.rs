@@ -86,6 +86,11 @@ impl TenantUrls {
         self.device_part(device, "rejected")
     }
 
+    /// What happened to a device, and what went wrong with it, newest first.
+    pub fn device_events(&self, device: &DeviceId) -> String {
+        self.device_part(device, "events")
+    }
+
     /// The telemetry of devices over time.
     pub fn history(&self, history: &HistoryQuery) -> String {
         let query = Query::new("telemetry-history")

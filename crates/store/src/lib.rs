@@ -21,6 +21,9 @@ pub mod dashboards;
 pub mod devices;
 pub mod enrollment;
 mod error;
+pub mod events;
+pub mod failures;
+pub mod health;
 pub mod hub_sessions;
 pub mod individual_enrollments;
 mod ingest;
@@ -44,7 +47,7 @@ mod tx;
 pub mod users;
 
 pub use error::StoreError;
-pub use ingest::{AlertClear, IngestTx, TelemetryRow};
+pub use ingest::{AlertClear, FeedBatch, IngestTx, TelemetryRow};
 pub use paging::{MAX_PAGE, Page, Paging};
 pub use store::{SchemaState, Store, StoreConfig};
 pub use tx::Tx;

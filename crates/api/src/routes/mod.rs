@@ -5,7 +5,9 @@ pub(crate) mod dashboards;
 pub(crate) mod device_telemetry;
 pub(crate) mod devices;
 pub(crate) mod enrollment_groups;
+pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod health_series;
 pub(crate) mod history;
 pub(crate) mod hub;
 pub(crate) mod messages;
@@ -27,6 +29,8 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     device_telemetry::configure(service);
     devices::configure(service);
     enrollment_groups::configure(service);
+    events::configure(service);
+    health_series::configure(service);
     history::configure(service);
     hub::configure(service);
     messages::configure(service);

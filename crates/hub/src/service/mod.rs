@@ -3,6 +3,7 @@
 
 mod bulk;
 mod caller;
+mod events;
 pub(crate) mod lock;
 mod messages;
 mod methods;
@@ -23,4 +24,5 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     twins::configure(config);
     methods::configure(config);
     messages::configure(config);
+    events::configure(config);
 }

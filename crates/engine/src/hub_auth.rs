@@ -16,11 +16,8 @@ use chrono::{DateTime, Utc};
 use metrics::counter;
 use moka::future::Cache;
 use muster_model::{
-    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey,
-    batch::Auth,
-    device::SymmetricKeys,
-    event::FailureCode,
-    wire::sas,
+    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
+    device::SymmetricKeys, event::FailureCode, wire::sas,
 };
 use muster_store::{devices as stored, hub_sessions};
 use rustls::pki_types::CertificateDer;

@@ -331,11 +331,7 @@ pub async fn register(
     Ok(registration)
 }
 
-async fn enroll(
-    engine: &Engine,
-    session: &DpsSession,
-    payload: Option<&Value>,
-) -> Result<Registration, DpsRefused> {
+async fn enroll(engine: &Engine, session: &DpsSession, payload: Option<&Value>) -> Result<Registration, DpsRefused> {
     let payload = payload.filter(|payload| !payload.is_null());
     if payload.is_some_and(|payload| payload.to_string().len() > MAX_PAYLOAD_BYTES) {
         return Err(DpsRefused::BadRequest { reason: format!("payload is larger than {MAX_PAYLOAD_BYTES} bytes") });

@@ -14,8 +14,8 @@ use crate::{
     secrets::random_bytes,
 };
 use muster_model::{
-    Caller, EnrollmentGroupId, IdScope, Permission, Role, Scope, SystemScope, TenantId, TokenId, UserId, device::SymmetricKeys,
-    rule::is_address,
+    Caller, EnrollmentGroupId, IdScope, Permission, Role, Scope, SystemScope, TenantId, TokenId, UserId,
+    device::SymmetricKeys, rule::is_address,
 };
 use muster_store::{
     StoreError, Tx,

@@ -86,8 +86,7 @@ pub async fn list(
                     group by at_ms / $4)
                 order by at_ms limit $5";
     let (from, to) = (from.timestamp_millis(), to.timestamp_millis());
-    let values =
-        [scope.tenant.0.into(), from.into(), to.into(), every_ms.into(), i64::from(MAX_PAGE).into()];
+    let values = [scope.tenant.0.into(), from.into(), to.into(), every_ms.into(), i64::from(MAX_PAGE).into()];
     let rows = tx.rows(sql, values).await?;
     let samples = rows.iter().map(|row| {
         Ok(Sample {

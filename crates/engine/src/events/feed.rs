@@ -5,10 +5,7 @@ use crate::{Engine, EngineError};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use chrono::{DateTime, SecondsFormat, Utc};
 use muster_model::{
-    Caller, DeviceKey, ModuleId, Permission, Scope,
-    batch::Inbound,
-    event::DeviceEvent,
-    wire::bag::Bag,
+    Caller, DeviceKey, ModuleId, Permission, Scope, batch::Inbound, event::DeviceEvent, wire::bag::Bag,
 };
 use muster_store::{
     Tx, devices,

@@ -74,12 +74,7 @@ pub(crate) async fn deleted(tx: &Tx, engine: &Engine, scope: &Scope, device: &De
 }
 
 /// Tells that a twin was replaced.
-pub(crate) async fn replaced(
-    tx: &Tx,
-    engine: &Engine,
-    scope: &Scope,
-    of: (&Device, &Twin),
-) -> Result<(), EngineError> {
+pub(crate) async fn replaced(tx: &Tx, engine: &Engine, scope: &Scope, of: (&Device, &Twin)) -> Result<(), EngineError> {
     whole(tx, engine, scope, of, Operation::ReplaceTwin).await
 }
 

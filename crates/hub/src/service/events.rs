@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn parameters_have_defaults_and_limits() {
         assert_eq!(wanted(&[]), Some((-1, 100, 0)));
-        assert_eq!(wanted(&[("after", "7"), ("max", "1000"), ("wait", "60"), ("api-version", "x")]), Some((7, 1000, 60)));
+        assert_eq!(
+            wanted(&[("after", "7"), ("max", "1000"), ("wait", "60"), ("api-version", "x")]),
+            Some((7, 1000, 60))
+        );
         for bad in [("after", "-2"), ("after", "x"), ("max", "0"), ("max", "1001"), ("wait", "61"), ("wait", "-1")] {
             assert_eq!(wanted(&[bad]), None, "{bad:?}");
         }

@@ -3,6 +3,7 @@
 
 mod c2d;
 mod devices;
+mod events;
 mod harness;
 mod identity;
 mod ingest;

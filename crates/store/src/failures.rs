@@ -10,8 +10,8 @@ use sea_orm::QueryResult;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Ids that are no device's and still have failures, in a tenant.
-pub const MAX_UNKNOWN: i64 = 1000;
+/// Ids that are no device's and still have failures, in a tenant; a transaction that begins below may go beyond.
+pub const MAX_UNKNOWN: i64 = 200;
 /// Rows forgotten at once.
 pub const MAX_PURGE: i64 = 10_000;
 
@@ -73,12 +73,16 @@ pub async fn add(tx: &Tx, _: &SystemScope, failures: &[NewFailure]) -> Result<u6
     };
     // In the order of the keys, so that two instances do not wait for each other.
     let sql = format!(
-        "insert into device_failure (tenant, device, code, id, failures, first_ms, last_ms)
-         select new.tenant, new.device, new.code, new.id, new.failures, new.first_ms, new.last_ms from ({new}) as new
-          where exists (select 1 from device where device.tenant = new.tenant and device.id = new.device)
-             or (select count(*) from device_failure as old where old.tenant = new.tenant
-                    and not exists (select 1 from device where device.tenant = old.tenant and device.id = old.device)
-                ) < {MAX_UNKNOWN}
+        "with new as ({new}),
+              unknown as (
+                  select old.tenant, count(*) as ids from device_failure as old
+                    left join device on device.tenant = old.tenant and device.id = old.device
+                   where old.tenant in (select tenant from new) and device.key is null group by old.tenant)
+         insert into device_failure (tenant, device, code, id, failures, first_ms, last_ms)
+         select new.tenant, new.device, new.code, new.id, new.failures, new.first_ms, new.last_ms from new
+           left join device on device.tenant = new.tenant and device.id = new.device
+           left join unknown on unknown.tenant = new.tenant
+          where device.key is not null or coalesce(unknown.ids, 0) < {MAX_UNKNOWN}
           order by new.tenant, new.device, new.code
          on conflict (tenant, device, code) do update set
              failures = excluded.failures

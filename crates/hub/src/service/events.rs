@@ -23,6 +23,7 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 
 /// The parameters as they came: what is wrong with one is told in the hub's words.
 #[derive(Debug, Deserialize)]
+#[serde(transparent)]
 struct Parameters(HashMap<String, String>);
 
 async fn read_events(service: Service, query: Result<Query<Parameters>, actix_web::Error>) -> HttpResponse {

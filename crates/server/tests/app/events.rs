@@ -50,6 +50,7 @@ async fn telemetry_is_read_byte_for_byte_and_resumed_anywhere(backend: Backend) 
     owner.call(Method::PUT, "/devices/pump-1", json!({})).await.ok();
     let mut device = app.device(&tenant, "pump-1").await.unwrap();
     device.send("devices/pump-1/messages/events/", b"{\"before\":1}").await.unwrap();
+    stored(&tenant, 1).await;
     switch_on(&app, &tenant).await;
     let sent: Vec<Vec<u8>> = (0..20u8).map(|n| vec![n, 0, 255, b'{']).collect();
     let bag = "%24.mid=m-1&%24.ct=application%2Foctet-stream&%24.sub=fan&color=dark%20red";
@@ -60,7 +61,11 @@ async fn telemetry_is_read_byte_for_byte_and_resumed_anywhere(backend: Backend) 
     device.acked(last).await.unwrap();
 
     let service = Https::service(&app, &tenant, Policy::Service);
-    let all = read(&service, "max=1000").await;
+    let all = eventually("all messages", || async {
+        let all = read(&service, "max=1000").await;
+        (all.iter().filter(|event| event["source"] == "Telemetry").count() >= sent.len()).then_some(all)
+    })
+    .await;
     let telemetry: Vec<&Value> = all.iter().filter(|event| event["source"] == "Telemetry").collect();
     assert_eq!(
         telemetry.iter().map(|event| body(event)).collect::<Vec<_>>(),
@@ -270,6 +275,7 @@ async fn health_is_shown_over_time(backend: Backend) {
     series::note(engine, begin).await.unwrap();
     let mut device = app.device(&tenant, "pump-1").await.unwrap();
     device.send("devices/pump-1/messages/events/", b"{\"t\":1}").await.unwrap();
+    stored(&tenant, 1).await;
     series::note(engine, begin + Duration::minutes(1)).await.unwrap();
     let time = |minutes| (begin + Duration::minutes(minutes)).timestamp_millis();
     let path = format!("/api/health/series?interval=PT1M&from={}&to={}", time(0), time(2));
@@ -288,6 +294,14 @@ async fn health_is_shown_over_time(backend: Backend) {
     }
     assert_eq!(app.client(None).get("/api/health/series").await.status, 401);
     app.stop().await;
+}
+
+/// Waits until the tenant has so many messages.
+async fn stored(tenant: &Bootstrapped, messages: u64) {
+    eventually("messages are stored", || async {
+        (tenant.admin.get("/api/ledger").await.ok()["stored"] == messages).then_some(())
+    })
+    .await;
 }
 
 fn minute(at: DateTime<Utc>) -> DateTime<Utc> {

@@ -91,7 +91,8 @@ pub(crate) async fn run(engine: Engine) {
     }
 }
 
-async fn flush(engine: &Engine) {
+/// Writes what was gathered; what cannot be written is lost.
+pub(crate) async fn flush(engine: &Engine) {
     let Gathered { failures, counts, .. } = std::mem::take(&mut *engine.tally().lock());
     let mut failures: Vec<NewFailure> = failures
         .into_iter()

@@ -27,6 +27,8 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000006_registry"),
             script!("m20261123_000010_identity"),
             script!("m20261123_000011_enrollments"),
+            script!("m20261123_000020_events"),
+            script!("m20261123_000021_health"),
             script!("m20261123_000040_files"),
         ]
     }

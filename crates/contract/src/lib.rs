@@ -12,6 +12,7 @@ pub mod dashboard;
 pub mod device;
 pub mod enrollment;
 pub mod error;
+pub mod event;
 pub mod file;
 pub mod health;
 pub mod hub;

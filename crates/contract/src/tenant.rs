@@ -18,4 +18,16 @@ pub struct TenantInfo {
     pub hub_host: String,
     /// The port of MQTT over TLS on that host.
     pub mqtt_port: u16,
+    /// Whether services can read telemetry at the hub's `/messages/events`; what happens to devices they always can.
+    pub event_feed: bool,
+}
+
+/// `PATCH /api/tenant`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantPatch {
+    /// Whether services can read telemetry at the hub's `/messages/events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_feed: Option<bool>,
 }

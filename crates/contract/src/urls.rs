@@ -86,6 +86,11 @@ impl TenantUrls {
         self.device_part(device, "rejected")
     }
 
+    /// What happened to a device, and what went wrong with it, newest first.
+    pub fn device_events(&self, device: &DeviceId) -> String {
+        self.device_part(device, "events")
+    }
+
     /// The files that a device has uploaded.
     pub fn files(&self, device: &DeviceId) -> String {
         self.device_part(device, "files")

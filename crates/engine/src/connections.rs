@@ -1,7 +1,7 @@
 //! Which devices this instance holds: connects and disconnects are written in batches, and the instance's lease is
 //! kept, so that what it holds is known to be over when it dies.
 
-use crate::{Engine, EngineError, hub_auth::DeviceSession, live::LiveEvent};
+use crate::{Engine, EngineError, events, hub_auth::DeviceSession, live::LiveEvent};
 use bytes::Bytes;
 use chrono::Duration;
 use muster_bus::{BusError, InstanceId};
@@ -10,7 +10,7 @@ use muster_model::{
     push::{Push, PushAction},
 };
 use muster_store::{
-    StoreError, Tx,
+    StoreError, Tx, devices,
     hub_sessions::{self, Holder, NewHubSession, OpenedSession},
 };
 use std::{
@@ -117,9 +117,7 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Vec<Change> {
             Change::Close { tenant, device, device_id, epoch } => closes.push((tenant, device, device_id, epoch)),
         }
     }
-    let sessions: Vec<NewHubSession> = opens.iter().map(|(session, ..)| *session).collect();
-    let ended: Vec<(DeviceKey, i64)> = closes.iter().map(|&(_, device, _, epoch)| (device, epoch)).collect();
-    match commit(engine, &sessions, &ended).await {
+    match commit(engine, &opens, &closes).await {
         Ok((opened, really_ended)) => {
             for (session, device_id, answer) in opens {
                 // One that was deleted or blocked in the meantime has no session; its connection is refused.
@@ -149,22 +147,36 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Vec<Change> {
     later
 }
 
+type Open = (NewHubSession, DeviceId, oneshot::Sender<Result<i64, Arc<StoreError>>>);
+type Close = (TenantKey, DeviceKey, DeviceId, i64);
+
 async fn commit(
     engine: &Engine,
-    opens: &[NewHubSession],
-    closes: &[(DeviceKey, i64)],
+    opens: &[Open],
+    closes: &[Close],
 ) -> Result<(Vec<OpenedSession>, HashSet<DeviceKey>), StoreError> {
     let tx = engine.store().begin_system(&SystemScope).await?;
     let now = engine.clock().now();
     // Disconnects first: one that stands in the same batch is of an earlier connection.
     let mut ended = HashSet::new();
     if !closes.is_empty() {
-        let closed = hub_sessions::close(&tx, &SystemScope, closes, now).await?;
+        let epochs: Vec<_> = closes.iter().map(|&(_, device, _, epoch)| (device, epoch)).collect();
+        let closed = hub_sessions::close(&tx, &SystemScope, &epochs, now).await?;
         ended.extend(closed.into_iter().map(|session| session.device));
+        for &(tenant, key, ref device, epoch) in closes.iter().filter(|(_, device, ..)| ended.contains(device)) {
+            events::Connection { device, key, epoch, at: now }.ended(&tx, &Scope { tenant });
+        }
     }
     let mut opened = Vec::new();
     if !opens.is_empty() {
-        opened = hub_sessions::open(&tx, &SystemScope, &engine.instance().0, opens).await?;
+        let sessions: Vec<NewHubSession> = opens.iter().map(|(session, ..)| *session).collect();
+        opened = hub_sessions::open(&tx, &SystemScope, &engine.instance().0, &sessions).await?;
+        for (session, device, _) in opens {
+            let Some(of_device) = opened.iter().find(|opened| opened.device == session.device) else { continue };
+            let (key, epoch) = (session.device, of_device.epoch);
+            let connection = events::Connection { device, key, epoch, at: session.connected_at };
+            connection.opened(&tx, &Scope { tenant: session.tenant });
+        }
     }
     tx.commit().await?;
     Ok((opened, ended))
@@ -281,7 +293,17 @@ fn start_over(engine: &Engine) {
 
 async fn expire(engine: &Engine) -> Result<(), EngineError> {
     let tx = engine.store().begin_system(&SystemScope).await?;
-    let ended = hub_sessions::expire(&tx, &SystemScope, engine.clock().now()).await?;
+    let now = engine.clock().now();
+    let ended = hub_sessions::expire(&tx, &SystemScope, now).await?;
+    let mut of_tenants: HashMap<TenantKey, HashMap<DeviceKey, i64>> = HashMap::new();
+    ended.iter().for_each(|one| _ = of_tenants.entry(one.tenant).or_default().insert(one.device, one.epoch));
+    for (tenant, epochs) in of_tenants {
+        let (scope, keys) = (Scope { tenant }, epochs.keys().copied().collect::<Vec<_>>());
+        for device in devices::list_by_keys(&tx, &scope, &keys).await? {
+            let Some(&epoch) = epochs.get(&device.key) else { continue };
+            events::Connection { device: &device.id, key: device.key, epoch, at: now }.ended(&tx, &scope);
+        }
+    }
     tx.commit().await?;
     if !ended.is_empty() {
         tracing::warn!(sessions = ended.len(), "sessions of instances that are gone were ended");

@@ -4,7 +4,7 @@ use crate::{
     Engine, EngineError, Problem,
     audit::{self, Entry},
     authentication::X509,
-    connections,
+    connections, events,
     notices::NoticeKind,
     precondition::IfMatch,
     provisioning,
@@ -75,6 +75,7 @@ pub async fn create(engine: &Engine, caller: &Caller, new: NewDevice) -> Result<
     let tx = engine.store().begin(&caller.scope).await?;
     let keys = provisioning::keys_of_new(&tx, engine, &caller.scope, &new.id).await?;
     let device = insert(&tx, engine, caller, Insert { new, keys, provisioned: false }).await?;
+    events::created(&tx, engine, &caller.scope, &device).await?;
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Device, &device.id).await;
     Ok(device)
@@ -99,6 +100,7 @@ pub(crate) struct DeviceKeys {
     pub(crate) x509: Option<X509>,
 }
 
+/// Puts a device into the database; whoever does it tells of it ([`events::created`]) when its twin is as it begins.
 pub(crate) async fn insert(tx: &Tx, engine: &Engine, caller: &Caller, insert: Insert) -> Result<Device, EngineError> {
     let Insert { new, keys, provisioned } = insert;
     let display_name = new.display_name.unwrap_or_else(|| new.id.to_string());
@@ -219,6 +221,11 @@ pub async fn delete(engine: &Engine, caller: &Caller, id: &DeviceId, condition: 
     let device = devices::get(&tx, &caller.scope, id).await?;
     condition.check("device", id, &device.etag)?;
     let holder = connections::holder(&tx, engine, &caller.scope, device.key).await?;
+    events::deleted(&tx, engine, &caller.scope, &device).await?;
+    if let Some(holder) = &holder {
+        let (key, epoch, at) = (device.key, holder.epoch, engine.clock().now());
+        events::Connection { device: id, key, epoch, at }.ended(&tx, &caller.scope);
+    }
     devices::delete(&tx, &caller.scope, id, engine.clock().now()).await?;
     if let Ok(registration) = id.as_str().parse() {
         registrations::delete(&tx, &caller.scope, &registration).await?;

@@ -3,6 +3,10 @@
 use crate::{
     EngineError, c2d,
     connections::{self, Connections},
+    events::{
+        failures::{self, Tally},
+        feed,
+    },
     files::{Files, FilesConfig},
     hub_auth, identity,
     ingest::{Ingress, Latest},
@@ -12,6 +16,7 @@ use crate::{
     outbound::Outbound,
     pushes::Pushes,
     secrets::MasterKey,
+    series,
 };
 use muster_bus::{Bus, BusError, InstanceId};
 use muster_model::{Clock, TenantKey, push::Push};
@@ -19,7 +24,7 @@ use muster_store::Store;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the composition gives the engine.
@@ -134,6 +139,8 @@ struct Inner {
     connections: Connections,
     pushes: Pushes,
     calls: Calls,
+    tally: Tally,
+    feed_places: Semaphore,
 }
 
 impl fmt::Debug for Engine {
@@ -164,6 +171,8 @@ impl Engine {
             connections,
             pushes: Pushes::new(),
             calls: Calls::default(),
+            tally: Tally::default(),
+            feed_places: Semaphore::new(feed::MAX_WAITING),
             store,
             bus,
             clock,
@@ -189,9 +198,11 @@ impl Engine {
         if roles.hub || roles.worker || roles.api {
             // The outcomes of direct methods come this way too, to whoever called them.
             self.0.pushes.start(self).await?;
+            self.spawn(failures::run(self.clone()));
         }
         if roles.worker {
             self.spawn(c2d::run(self.clone()));
+            self.spawn(series::run(self.clone()));
         }
         self.spawn(hear_notices(self.clone()));
         let engine = self.clone();
@@ -318,6 +329,16 @@ impl Engine {
     /// Direct methods that somebody here waits for.
     pub(crate) fn calls(&self) -> &Calls {
         &self.0.calls
+    }
+
+    /// Failures and counts that are not written yet.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// Places for those who wait for events.
+    pub(crate) fn feed_places(&self) -> &Semaphore {
+        &self.0.feed_places
     }
 
     pub(crate) fn local_pushes(&self) -> &Pushes {

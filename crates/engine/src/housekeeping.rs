@@ -1,10 +1,10 @@
 //! What is removed by and by: sessions that expired, throttles that are over, work that is done, old ledger entries,
-//! bytes of files that nobody needs.
+//! events, samples of a tenant's health, and bytes of files that nobody needs.
 
-use crate::{Engine, EngineError, files};
+use crate::{Engine, EngineError, events, files, series};
 use chrono::Duration as Span;
 use muster_model::SystemScope;
-use muster_store::{MAX_PAGE, counters, outbox, sessions, throttle};
+use muster_store::{MAX_PAGE, counters, events as stored, failures, health, outbox, sessions, throttle};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,9 @@ async fn clean(engine: &Engine) -> Result<u64, EngineError> {
         throttle::purge(&tx, &SystemScope, now).await?,
         outbox::purge_done(&tx, &SystemScope, now - DONE_WORK_KEPT).await?,
         counters::purge_ledger(&tx, &SystemScope, now - LEDGER_KEPT).await?,
+        stored::purge(&tx, &SystemScope, now - events::KEPT).await?,
+        failures::purge(&tx, &SystemScope, now - events::KEPT).await?,
+        health::purge(&tx, &SystemScope, now - series::KEPT).await?,
     ];
     tx.commit().await?;
     Ok(removed.into_iter().max().unwrap_or_default())

@@ -5,15 +5,19 @@ use crate::{
     Engine, EngineError,
     authentication::X509,
     authorities, devices,
+    events::failures,
     notices::{MAX_STALENESS, Notice, NoticeKind},
     policies::{self, Policy, Right},
-    provisioning, x509,
+    provisioning,
+    refusal::Refusal,
+    x509,
 };
 use chrono::{DateTime, Utc};
+use metrics::counter;
 use moka::future::Cache;
 use muster_model::{
-    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, device::SymmetricKeys,
-    wire::sas,
+    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
+    device::SymmetricKeys, event::FailureCode, wire::sas,
 };
 use muster_store::{devices as stored, hub_sessions};
 use rustls::pki_types::CertificateDer;
@@ -82,6 +86,8 @@ pub struct DeviceSession {
     pub expires_at: Option<DateTime<Utc>>,
     /// The model it announced.
     pub model_id: Option<String>,
+    /// How it has proven itself.
+    pub auth: Auth,
 }
 
 /// Why a device may not connect.
@@ -91,7 +97,7 @@ pub enum ConnectRefused {
     #[error("device refused: {reason}")]
     BadCredential {
         /// Why, for the log and the operator.
-        reason: &'static str,
+        reason: Refusal,
     },
     /// Something that Muster depends on does not answer: the device should try again.
     #[error("device cannot be checked now")]
@@ -125,7 +131,7 @@ enum Proof {
 
 /// What a client has shown.
 struct Shown<'a> {
-    token: Result<sas::Token, &'static str>,
+    token: Result<sas::Token, Refusal>,
     chain: &'a [CertificateDer<'static>],
 }
 
@@ -251,38 +257,57 @@ impl Known {
 
 impl Shown<'_> {
     /// Why nothing was proven, as far as that can be told.
-    fn refusal(&self) -> &'static str {
+    fn refusal(&self) -> Refusal {
         match (&self.token, self.chain) {
-            (Err(reason), []) => reason,
-            (Err(_), _) => "no device has this id and certificate",
-            (Ok(_), _) => "no device has this id and key",
+            (Err(reason), []) => *reason,
+            (Err(_), _) => Refusal::WrongCertificate,
+            (Ok(_), _) => Refusal::WrongKey,
         }
     }
 }
 
-fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, &'static str> {
-    let token = connect.password.ok_or("there is neither token nor certificate")?;
-    let token = sas::Token::parse(token).map_err(|_| "the password is no token")?;
+fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, Refusal> {
+    let token = connect.password.ok_or(Refusal::NoCredential)?;
+    let token = sas::Token::parse(token).map_err(|_| Refusal::BadToken)?;
     if token.expired(engine.clock().now()) {
-        return Err("the token has expired");
+        return Err(Refusal::TokenExpired);
     }
     if !token.covers_device(connect.host, connect.device) {
-        return Err("the token is for another device");
+        return Err(Refusal::TokenForAnother);
     }
     Ok(token)
 }
 
-/// Checks who connects. The session is not noted yet: that is [`opened`].
+/// Checks who connects. The session is not noted yet: that is [`opened`]. A refusal is noted with the device.
 ///
 /// # Errors
 /// [`ConnectRefused`].
 pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
+    let decision = decide(engine, connect).await;
+    if let Err(ConnectRefused::BadCredential { reason }) = &decision {
+        blame(engine, connect.device, *reason).await;
+    }
+    decision
+}
+
+/// Notes a refusal where one tenant alone has the device: of several, nobody knows which one was meant.
+async fn blame(engine: &Engine, device: &DeviceId, reason: Refusal) {
+    counter!("muster_hub_refusals_total", "reason" => reason.code().map_or("other", FailureCode::name)).increment(1);
+    let Some(code) = reason.code() else { return };
+    if let Ok(known) = engine.credentials().of(engine, device).await
+        && let [known] = &*known
+    {
+        failures::note(engine, known.tenant, device, code);
+    }
+}
+
+async fn decide(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
     let refused = |reason| ConnectRefused::BadCredential { reason };
     if !connect.host.eq_ignore_ascii_case(&engine.config().hub_host) {
-        return Err(refused("the username names another hub"));
+        return Err(refused(Refusal::OtherHub));
     }
     if connect.module.is_some() {
-        return Err(refused("the module is not known"));
+        return Err(refused(Refusal::UnknownModule));
     }
     let shown = Shown { token: token(engine, &connect), chain: connect.chain };
     if shown.token.is_err() && shown.chain.is_empty() {
@@ -298,10 +323,10 @@ pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<Devic
     let device = match matching.as_slice() {
         [] => return Err(refused(shown.refusal())),
         [device] => device,
-        _ => return Err(refused("devices of several tenants have this id and credential")),
+        _ => return Err(refused(Refusal::Ambiguous)),
     };
     if !device.enabled {
-        return Err(refused("the device is blocked"));
+        return Err(refused(Refusal::Blocked));
     }
     let session = DeviceSession {
         tenant: device.tenant,
@@ -316,6 +341,11 @@ pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<Devic
             _ => None,
         },
         model_id: connect.model_id.map(str::to_owned),
+        auth: match (&device.proof, &shown.token) {
+            (Some(Proof::Keys(_)), Ok(token)) if token.skn.is_some() => Auth::HubSas,
+            (Some(Proof::Keys(_)), _) => Auth::DeviceSas,
+            _ => Auth::Certificate,
+        },
     };
     if !device.provisioned || (device.template.is_none() && session.model_id.is_some()) {
         let model = session.model_id.as_deref();

@@ -25,6 +25,7 @@ pub mod dps_enrollments;
 mod engine;
 pub mod enrollment;
 mod error;
+pub mod events;
 pub mod files;
 pub mod health;
 mod housekeeping;
@@ -41,9 +42,11 @@ pub mod precondition;
 pub mod properties;
 pub mod provisioning;
 mod pushes;
+mod refusal;
 pub mod registry_service;
 pub mod rules;
 pub mod secrets;
+pub mod series;
 pub mod simulator;
 pub mod templates;
 pub mod tenants;
@@ -54,6 +57,7 @@ mod x509;
 pub use engine::{Engine, EngineConfig, EngineParts, OwnCertificate, Roles, SmtpConfig};
 pub use error::{EngineError, Problem};
 pub use muster_store::{Page, Paging};
+pub use refusal::Refusal;
 
 #[cfg(test)]
 mod tests;

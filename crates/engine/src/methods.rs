@@ -3,11 +3,12 @@
 //! The caller's instance keeps the call; a push carries it to the instance that holds the device, and a push carries
 //! the outcome back. Nothing is stored: a call that is lost is a time-out.
 
-use crate::{Engine, EngineError, connections};
+use crate::{Engine, EngineError, connections, events::failures};
 use bytes::Bytes;
 use muster_bus::InstanceId;
 use muster_model::{
     Caller, DeviceId, DeviceKey, ModuleId, Permission, TenantKey,
+    event::FailureCode,
     push::{MethodCall, MethodOutcome, Push, PushAction},
     wire::topic,
 };
@@ -95,6 +96,22 @@ pub enum InvokeError {
 /// # Errors
 /// [`InvokeError`].
 pub async fn invoke(engine: &Engine, caller: &Caller, invocation: Invocation<'_>) -> Result<MethodAnswer, InvokeError> {
+    let answer = call(engine, caller, invocation).await;
+    let tenant = caller.scope.tenant;
+    match &answer {
+        Ok(_) => failures::count(engine, tenant, "c2d.commands.success", 1),
+        Err(InvokeError::Refused(_) | InvokeError::TooLarge) => {}
+        Err(error) => {
+            failures::count(engine, tenant, "c2d.commands.failure", 1);
+            if matches!(error, InvokeError::TimedOut { .. }) {
+                failures::note(engine, tenant, invocation.device, FailureCode::MethodTimedOut);
+            }
+        }
+    }
+    answer
+}
+
+async fn call(engine: &Engine, caller: &Caller, invocation: Invocation<'_>) -> Result<MethodAnswer, InvokeError> {
     caller.require(Permission::DevicesCommand).map_err(EngineError::from)?;
     let payload = check(&invocation)?;
     let scope = &caller.scope;

@@ -3,6 +3,7 @@
 use crate::{
     Engine, EngineError, Problem,
     audit::{self, Entry},
+    events::{self, Patches, failures},
     templates,
     twins::{self, Change},
 };
@@ -46,6 +47,14 @@ pub async fn write(engine: &Engine, caller: &Caller, id: &DeviceId, write: Write
         false => Some(twins::change_desired(engine, &mut twin, &split.desired, Change::Merge)?),
     };
     rows::update(&tx, &caller.scope, device.key, &twin).await?;
+    let written = |section: &Map<String, Value>| !section.is_empty();
+    let patches = Patches {
+        tags: Some(&split.tags).filter(|tags| written(tags)),
+        desired: Some(&split.desired).filter(|desired| written(desired)),
+        reported: None,
+    };
+    events::patched(&tx, &caller.scope, id, (&twin, patches), engine.clock().now());
+    failures::count(engine, caller.scope.tenant, "c2d.property.update.success", 1);
     let names = json!({
         "properties": split.desired.keys().collect::<Vec<_>>(),
         "cloudProperties": split.tags.keys().collect::<Vec<_>>(),

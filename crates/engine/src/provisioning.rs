@@ -6,17 +6,20 @@ use crate::{
     attestation::{self, Attested, Shown},
     audit::{self, Entry},
     devices::{self, DeviceKeys, Insert, NewDevice},
+    events::{self, failures},
     hub_auth::DeviceSession,
     notices::NoticeKind,
     secrets::symmetric_key,
     templates,
 };
 use chrono::{DateTime, Utc};
+use metrics::counter;
 use muster_model::{
     Actor, ActorKind, Caller, DeviceId, EnrollmentGroupId, IdScope, Permission, RegistrationId, Scope, SystemScope,
     TenantId,
     access::Permissions,
     device::{Device, SymmetricKeys, Twin},
+    event::FailureCode,
     wire::{sas, twin as wire_twin},
 };
 use muster_store::{
@@ -182,6 +185,24 @@ impl Registration {
 /// # Errors
 /// [`DpsRefused`].
 pub async fn authenticate(engine: &Engine, connect: DpsConnect<'_>) -> Result<DpsSession, DpsRefused> {
+    let decision = decide(engine, connect).await;
+    if let Err(DpsRefused::BadCredential { .. }) = &decision {
+        blame(engine, connect).await;
+    }
+    decision
+}
+
+/// Notes a refusal with the tenant of the id scope, where there is one.
+async fn blame(engine: &Engine, connect: DpsConnect<'_>) {
+    counter!("muster_dps_refusals_total").increment(1);
+    let Ok(device) = DeviceId::parse(connect.registration.as_str()) else { return };
+    let Ok(tx) = engine.store().begin_system_read(&SystemScope).await else { return };
+    if let Ok(Some(tenant)) = tenants::find_by_id_scope(&tx, &SystemScope, connect.id_scope).await {
+        failures::note(engine, tenant.key, &device, FailureCode::ProvisioningRefused);
+    }
+}
+
+async fn decide(engine: &Engine, connect: DpsConnect<'_>) -> Result<DpsSession, DpsRefused> {
     let refused = |reason| DpsRefused::BadCredential { reason };
     let shown = Shown { registration: connect.registration, token: token(engine, &connect), chain: connect.chain };
     if let (Err(reason), []) = (&shown.token, shown.chain) {
@@ -298,6 +319,19 @@ pub async fn register(
     session: &DpsSession,
     payload: Option<&Value>,
 ) -> Result<Registration, DpsRefused> {
+    let registration = enroll(engine, session, payload).await?;
+    let failure = match &registration.outcome {
+        Outcome::Assigned { .. } => None,
+        Outcome::Disabled => Some(FailureCode::EnrollmentDisabled),
+        Outcome::Failed { .. } => Some(FailureCode::NotApproved),
+    };
+    if let Some(code) = failure {
+        failures::note(engine, session.scope.tenant, &session.device, code);
+    }
+    Ok(registration)
+}
+
+async fn enroll(engine: &Engine, session: &DpsSession, payload: Option<&Value>) -> Result<Registration, DpsRefused> {
     let payload = payload.filter(|payload| !payload.is_null());
     if payload.is_some_and(|payload| payload.to_string().len() > MAX_PAYLOAD_BYTES) {
         return Err(DpsRefused::BadRequest { reason: format!("payload is larger than {MAX_PAYLOAD_BYTES} bytes") });
@@ -431,6 +465,7 @@ impl DpsSession {
             self.begin_twin(&mut twin, engine.clock().now())?;
             twins::update(tx, &self.scope, device.key, &twin).await?;
         }
+        events::created(tx, engine, &self.scope, &device).await?;
         Ok(device)
     }
 
@@ -451,6 +486,7 @@ impl DpsSession {
         wire_twin::replace_desired(&mut twin, &Map::new(), engine.clock().now())?;
         self.begin_twin(&mut twin, engine.clock().now())?;
         twins::update(tx, &self.scope, device.key, &twin).await?;
+        events::replaced(tx, engine, &self.scope, (device, &twin)).await?;
         let caller = self.caller();
         audit::record(tx, engine, &caller, Entry::new("reset", "device", &device.id)).await
     }

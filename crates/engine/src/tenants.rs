@@ -14,8 +14,8 @@ use crate::{
     secrets::random_bytes,
 };
 use muster_model::{
-    Caller, EnrollmentGroupId, IdScope, Role, Scope, SystemScope, TenantId, TokenId, UserId, device::SymmetricKeys,
-    rule::is_address,
+    Caller, EnrollmentGroupId, IdScope, Permission, Role, Scope, SystemScope, TenantId, TokenId, UserId,
+    device::SymmetricKeys, rule::is_address,
 };
 use muster_store::{
     StoreError, Tx,
@@ -24,7 +24,7 @@ use muster_store::{
     users,
 };
 use secrecy::SecretString;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
 
@@ -185,6 +185,44 @@ async fn add_default_group(
     enrollment::insert(tx, &caller.scope, &group).await?;
     audit::record(tx, engine, caller, Entry::new("created", "enrollmentGroup", &id)).await?;
     Ok((id, keys))
+}
+
+/// The name of the setting whether telemetry is also told as events.
+const EVENT_FEED: &str = "eventFeed";
+
+/// Whether services can read the tenant's telemetry as events; what happens to its devices can always be read.
+pub fn has_event_feed(tenant: &Tenant) -> bool {
+    tenant.settings.get(EVENT_FEED) == Some(&Value::Bool(true))
+}
+
+/// Switches telemetry as events on or off, from the next batch on.
+///
+/// # Errors
+/// [`EngineError::Denied`].
+pub async fn set_event_feed(engine: &Engine, caller: &Caller, on: bool) -> Result<Tenant, EngineError> {
+    caller.require(Permission::TenantManage)?;
+    let tx = engine.store().begin(&caller.scope).await?;
+    let mut tenant = tenants::get(&tx, &caller.scope).await?;
+    if has_event_feed(&tenant) == on {
+        return Ok(tenant);
+    }
+    tenant.settings.insert(EVENT_FEED.to_owned(), on.into());
+    tenants::update(&tx, &caller.scope, &tenant.name, &tenant.settings).await?;
+    let details = Map::from_iter([(EVENT_FEED.to_owned(), json!(on))]);
+    audit::record(&tx, engine, caller, Entry::new("updated", "tenant", &tenant.id).with(details)).await?;
+    tx.commit().await?;
+    engine.notify(caller.scope.tenant, NoticeKind::Tenant, &tenant.id).await;
+    Ok(tenant)
+}
+
+/// Switches telemetry as events on for a tenant, by the operator of the installation.
+///
+/// # Errors
+/// [`EngineError::NotFound`].
+pub async fn begin_event_feed(engine: &Engine, id: &TenantId) -> Result<(), EngineError> {
+    let tenant = find(engine, id).await?.ok_or_else(|| EngineError::not_found("tenant", id))?;
+    let caller = Caller::system(Scope { tenant: tenant.key }, tenant.id, "bootstrap");
+    set_event_feed(engine, &caller, true).await.map(drop)
 }
 
 async fn find(engine: &Engine, id: &TenantId) -> Result<Option<Tenant>, StoreError> {

@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError,
     audit::{self, Entry},
     connections,
+    events::{self, Patches, failures},
     hub_auth::DeviceSession,
     live::LiveEvent,
 };
@@ -54,6 +55,13 @@ impl From<StoreError> for TwinRefused {
 /// # Errors
 /// [`TwinRefused`] with what to answer.
 pub async fn get(engine: &Engine, session: &DeviceSession) -> Result<Value, TwinRefused> {
+    let read = read(engine, session).await;
+    let name = if read.is_ok() { "d2c.property.read.success" } else { "d2c.property.read.failure" };
+    failures::count(engine, session.tenant, name, 1);
+    read
+}
+
+async fn read(engine: &Engine, session: &DeviceSession) -> Result<Value, TwinRefused> {
     let scope = session.scope();
     let tx = engine.store().begin_read(&scope).await?;
     let twin = twins::get(&tx, &scope, session.device).await?;
@@ -65,12 +73,22 @@ pub async fn get(engine: &Engine, session: &DeviceSession) -> Result<Value, Twin
 /// # Errors
 /// [`TwinRefused`] with what to answer.
 pub async fn patch_reported(engine: &Engine, session: &DeviceSession, payload: &[u8]) -> Result<i64, TwinRefused> {
+    let reported = report(engine, session, payload).await;
+    let name = if reported.is_ok() { "d2c.property.update.success" } else { "d2c.property.update.failure" };
+    failures::count(engine, session.tenant, name, 1);
+    reported
+}
+
+async fn report(engine: &Engine, session: &DeviceSession, payload: &[u8]) -> Result<i64, TwinRefused> {
     let patch = twin::parse_patch(payload)?;
     let scope = session.scope();
     let tx = engine.store().begin(&scope).await?;
     let mut twin = twins::lock(&tx, &scope, session.device).await?;
-    let version = twin::patch_reported(&mut twin, &patch, engine.clock().now())?;
+    let now = engine.clock().now();
+    let version = twin::patch_reported(&mut twin, &patch, now)?;
     twins::update(&tx, &scope, session.device, &twin).await?;
+    let patches = Patches { reported: Some(&patch), ..Patches::default() };
+    events::patched(&tx, &scope, &session.device_id, (&twin, patches), now);
     tx.commit().await?;
     let changed = LiveEvent::Properties { device: session.device_id.clone() };
     engine.live().publish(session.tenant, vec![changed]).await;
@@ -103,6 +121,13 @@ pub async fn update_desired(
     let mut twin = twins::lock(&tx, &caller.scope, device.key).await?;
     let push = change_desired(engine, &mut twin, patch, change)?;
     twins::update(&tx, &caller.scope, device.key, &twin).await?;
+    match change {
+        Change::Merge => {
+            let patches = Patches { desired: Some(patch), ..Patches::default() };
+            events::patched(&tx, &caller.scope, id, (&twin, patches), engine.clock().now());
+        }
+        Change::Replace => events::replaced(&tx, engine, &caller.scope, (&device, &twin)).await?,
+    }
     let names = patch.keys().map(|key| Value::from(key.as_str())).collect();
     let details = Map::from_iter([("desired".to_owned(), Value::Array(names))]);
     audit::record(&tx, engine, caller, Entry::new("desiredChanged", "device", id).with(details)).await?;

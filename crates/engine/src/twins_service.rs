@@ -3,6 +3,7 @@
 use crate::{
     Engine, EngineError,
     audit::{self, Entry},
+    events::{self, Patches, failures},
     precondition::IfMatch,
     registry_service as registry, twins,
 };
@@ -24,6 +25,7 @@ pub async fn get(engine: &Engine, caller: &Caller, id: &DeviceId) -> Result<Valu
     let device = devices::get(&tx, &caller.scope, id).await?;
     let twin = rows::get(&tx, &caller.scope, device.key).await?;
     let facts = registry::facts(&tx, engine, &caller.scope, &[device.key]).await?;
+    failures::count(engine, caller.scope.tenant, "c2d.property.read.success", 1);
     Ok(muster_model::registry::twin(&device, &twin, facts.of(device.key)))
 }
 
@@ -55,6 +57,13 @@ pub async fn change(
     let names = |section: &Option<serde_json::Map<String, Value>>| {
         section.iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<String>>()
     };
+    if change.replace {
+        events::replaced(&tx, engine, &caller.scope, (&device, &twin)).await?;
+    } else {
+        let patches = Patches { tags: change.tags.as_ref(), desired: change.desired.as_ref(), reported: None };
+        events::patched(&tx, &caller.scope, id, (&twin, patches), engine.clock().now());
+    }
+    failures::count(engine, caller.scope.tenant, "c2d.property.update.success", 1);
     let details = json!({"tags": names(&change.tags), "desired": names(&change.desired), "replaced": change.replace});
     let details = details.as_object().cloned().unwrap_or_default();
     audit::record(&tx, engine, caller, Entry::new("twinChanged", "device", id).with(details)).await?;

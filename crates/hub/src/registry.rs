@@ -127,7 +127,7 @@ impl Drop for Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_model::{DeviceId, TenantId};
+    use muster_model::{DeviceId, TenantId, batch::Auth};
 
     fn session(epoch: i64) -> DeviceSession {
         DeviceSession {
@@ -139,6 +139,7 @@ mod tests {
             epoch,
             expires_at: None,
             model_id: None,
+            auth: Auth::default(),
         }
     }
 

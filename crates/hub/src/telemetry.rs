@@ -16,6 +16,7 @@ pub(crate) fn inbound(session: &DeviceSession, bag: String, payload: Bytes, enqu
         model_id: session.model_id.clone().unwrap_or_default(),
         enqueued_ms,
         kind: Kind::Telemetry,
+        auth: session.auth,
         bag,
         payload,
     }

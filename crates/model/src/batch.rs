@@ -4,7 +4,7 @@
 //! byte     version (1)
 //! u32      messages
 //! u16      tenants, then for each: i32 tenant, u32 messages received (the ledger's "received")
-//! message  i32 tenant, i64 device, i64 enqueued (ms since 1970), u8 kind,
+//! message  i32 tenant, i64 device, i64 enqueued (ms since 1970), u8 kind (lower half) and Auth (upper half),
 //!          u16 len + device id, u16 len + model id ("" = none), u32 len + property bag as sent, u32 len + payload
 //! ```
 //! All numbers are big-endian. Readers take the previous version too, once there is one.
@@ -28,6 +28,43 @@ pub enum Kind {
     Telemetry = 1,
 }
 
+/// How the sender has proven itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Auth {
+    /// It is not known.
+    #[default]
+    Unknown = 0,
+    /// By a token of the device's own key.
+    DeviceSas = 1,
+    /// By a token of a policy of the hub.
+    HubSas = 2,
+    /// By a certificate.
+    Certificate = 3,
+}
+
+impl Auth {
+    /// As the hub writes it (`iothub-connection-auth-method`, `iot-hub-wire.md` §2).
+    pub fn method(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unknown => return None,
+            Self::DeviceSas => r#"{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}"#,
+            Self::HubSas => r#"{"scope":"hub","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}"#,
+            Self::Certificate => r#"{"scope":"device","type":"x509","issuer":"external","acceptingIpFilterRule":null}"#,
+        })
+    }
+
+    /// One that a later release knows is not known to this one.
+    fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::DeviceSas,
+            2 => Self::HubSas,
+            3 => Self::Certificate,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// One message of a device, on its way to the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {
@@ -43,6 +80,8 @@ pub struct Inbound {
     pub enqueued_ms: i64,
     /// What it is.
     pub kind: Kind,
+    /// How its sender has proven itself.
+    pub auth: Auth,
     /// The property bag as the device sent it (`wire::bag` reads it).
     pub bag: String,
     /// The payload.
@@ -89,7 +128,7 @@ impl Encoder {
         self.body.put_i32(message.tenant.0);
         self.body.put_i64(message.device.0);
         self.body.put_i64(message.enqueued_ms);
-        self.body.put_u8(message.kind as u8);
+        self.body.put_u8(message.kind as u8 | (message.auth as u8) << 4);
         put_text16(&mut self.body, &message.device_id);
         put_text16(&mut self.body, &message.model_id);
         self.body.put_u32(message.bag.len() as u32);
@@ -178,7 +217,9 @@ fn head(bytes: &mut Bytes) -> Result<(usize, Vec<(TenantKey, u32)>), BatchError>
 fn message(bytes: &mut Bytes) -> Result<Inbound, BatchError> {
     let mut head = take(bytes, 21)?;
     let (tenant, device, enqueued_ms) = (TenantKey(head.get_i32()), DeviceKey(head.get_i64()), head.get_i64());
-    let kind = match head.get_u8() {
+    let code = head.get_u8();
+    let auth = Auth::from_code(code >> 4);
+    let kind = match code & 0x0f {
         1 => Kind::Telemetry,
         other => return Err(BatchError::Kind(other)),
     };
@@ -188,7 +229,7 @@ fn message(bytes: &mut Bytes) -> Result<Inbound, BatchError> {
     let bag = text(take(bytes, bag_len)?)?;
     let payload_len = take(bytes, 4)?.get_u32() as usize;
     let payload = take(bytes, payload_len)?;
-    Ok(Inbound { tenant, device, device_id, model_id, enqueued_ms, kind, bag, payload })
+    Ok(Inbound { tenant, device, device_id, model_id, enqueued_ms, kind, auth, bag, payload })
 }
 
 fn take(bytes: &mut Bytes, len: usize) -> Result<Bytes, BatchError> {
@@ -223,6 +264,7 @@ mod tests {
             model_id: String::new(),
             enqueued_ms: 1_700_000_000_000,
             kind: Kind::Telemetry,
+            auth: Auth::Certificate,
             bag: "%24.ct=application%2Fjson".into(),
             payload: Bytes::copy_from_slice(payload),
         }

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod dashboard;
 pub mod device;
 pub mod dtdl;
+pub mod event;
 pub mod files;
 pub mod ids;
 pub mod properties;

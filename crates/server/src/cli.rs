@@ -79,6 +79,9 @@ struct BootstrapArgs {
     /// Read the administrator's password from standard input.
     #[arg(long, required = true)]
     admin_password_stdin: bool,
+    /// Let services read telemetry at /messages/events; done to an existing tenant as well.
+    #[arg(long)]
+    event_feed: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -171,7 +174,11 @@ async fn bootstrap(args: BootstrapArgs) -> anyhow::Result<()> {
         admin_email: args.admin_email,
         admin_password: SecretString::from(password),
     };
-    let made = Bootstrapped::from(tenants::bootstrap(&engine, request).await?);
+    let made = tenants::bootstrap(&engine, request).await?;
+    if args.event_feed {
+        tenants::begin_event_feed(&engine, &made.tenant).await?;
+    }
+    let made = Bootstrapped::from(made);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&made)?);
     } else {

@@ -106,7 +106,7 @@ impl Store {
     pub async fn begin_read(&self, scope: &Scope) -> Result<Tx, StoreError> {
         match &self.pools {
             Pools::Postgres(db) => tenant_transaction(db, scope, "read only").await,
-            Pools::Sqlite { readers, .. } => Ok(Tx { db: readers.begin().await? }),
+            Pools::Sqlite { readers, .. } => Ok(Tx::new(readers.begin().await?)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] where no connection is to be had.
     pub async fn begin_system_read(&self, _: &SystemScope) -> Result<Tx, StoreError> {
-        Ok(Tx { db: self.reader().begin().await? })
+        Ok(Tx::new(self.reader().begin().await?))
     }
 
     /// Applies the migrations that are missing, under an advisory lock: of several that start at once, one works and
@@ -200,7 +200,7 @@ impl Store {
 async fn write_transaction(db: &DatabaseConnection) -> Result<Tx, StoreError> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    Ok(Tx { db: db.begin_with_options(options).await? })
+    Ok(Tx::new(db.begin_with_options(options).await?))
 }
 
 /// Begins a transaction that sees one tenant: its role is subject to row-level security, and its policies compare
@@ -210,5 +210,5 @@ async fn tenant_transaction(db: &DatabaseConnection, scope: &Scope, access: &str
     let tenant = scope.tenant;
     let sql = format!("set transaction {access}; set local role muster_tenant; set local muster.tenant = '{tenant}'");
     db.execute_unprepared(&sql).await?;
-    Ok(Tx { db })
+    Ok(Tx::new(db))
 }

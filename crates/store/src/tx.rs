@@ -1,7 +1,9 @@
 //! The transaction that every access to the store runs in.
 
-use crate::StoreError;
+use crate::{StoreError, events};
+use muster_model::{TenantKey, event::DeviceEvent};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Statement, Value};
+use std::sync::{Mutex, PoisonError};
 
 /// A transaction on the database. Dropped without [`Tx::commit`], it never was.
 ///
@@ -9,15 +11,27 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Stat
 /// One made by [`crate::Store::begin`] sees only its tenant on PostgreSQL, by row-level security.
 pub struct Tx {
     pub(crate) db: DatabaseTransaction,
+    /// Events that are written by the commit: their numbers are locked from then on, and nothing must wait behind it.
+    events: Mutex<Vec<(TenantKey, DeviceEvent)>>,
 }
 
 impl Tx {
-    /// Makes the changes last.
+    pub(crate) fn new(db: DatabaseTransaction) -> Self {
+        Self { db, events: Mutex::default() }
+    }
+
+    /// Writes the events that were appended, and makes the changes last.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] where the database is gone; whether they last is unknown then.
     pub async fn commit(self) -> Result<(), StoreError> {
+        let events = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
+        events::write(&self, events).await?;
         Ok(self.db.commit().await?)
+    }
+
+    pub(crate) fn append(&self, tenant: TenantKey, event: DeviceEvent) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push((tenant, event));
     }
 
     pub(crate) fn is_postgres(&self) -> bool {

@@ -3,27 +3,28 @@
 use crate::{
     app::Api,
     error::ApiError,
-    extract::{Authenticated, Filters},
+    extract::{Authenticated, Filters, Object},
     routes::devices::device_filter,
 };
 use actix_web::web::{self, Data, Json, ServiceConfig};
 use muster_contract::{
     error::ErrorBody,
     statistics::{AlertCounts, Ledger, Statistics},
-    tenant::TenantInfo,
+    tenant::{TenantInfo, TenantPatch},
 };
+use muster_engine::tenants as engine;
 use muster_model::{Permission, rule::Severity};
 use muster_store::{
     alerts,
     counters::{self, Counts},
     devices::{self, DeviceFilter},
-    tenants,
+    tenants::{self, Tenant},
 };
 
 /// The routes of the tenant itself.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
-        .service(web::resource("/tenant").get(get_tenant))
+        .service(web::resource("/tenant").get(get_tenant).patch(patch_tenant))
         .service(web::resource("/statistics").get(get_statistics))
         .service(web::resource("/ledger").get(get_ledger));
 }
@@ -34,14 +35,34 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
 pub(crate) async fn get_tenant(api: Data<Api>, caller: Authenticated) -> Result<Json<TenantInfo>, ApiError> {
     caller.require(Permission::DevicesView)?;
     let tx = api.read(&caller).await?;
-    let tenant = tenants::get(&tx, &caller.scope).await?;
-    Ok(Json(TenantInfo {
+    Ok(Json(info(&api, tenants::get(&tx, &caller.scope).await?)))
+}
+
+/// Change the tenant's settings by a merge patch
+#[utoipa::path(patch, path = "/api/tenant", tag = "tenant", request_body = TenantPatch,
+    responses((status = 200, body = TenantInfo), (status = "default", body = ErrorBody)))]
+pub(crate) async fn patch_tenant(
+    api: Data<Api>,
+    caller: Authenticated,
+    body: Json<Object<TenantPatch>>,
+) -> Result<Json<TenantInfo>, ApiError> {
+    caller.require(Permission::TenantManage)?;
+    let tenant = match body.into_inner().0.event_feed {
+        Some(on) => engine::set_event_feed(api.engine(), &caller, on).await?,
+        None => tenants::get(&api.read(&caller).await?, &caller.scope).await?,
+    };
+    Ok(Json(info(&api, tenant)))
+}
+
+fn info(api: &Api, tenant: Tenant) -> TenantInfo {
+    TenantInfo {
+        event_feed: engine::has_event_feed(&tenant),
         id: tenant.id,
         display_name: tenant.name,
         id_scope: tenant.id_scope,
         hub_host: api.engine().config().hub_host.clone(),
         mqtt_port: api.parts().config.mqtt_port,
-    }))
+    }
 }
 
 /// How many devices and alerts there are

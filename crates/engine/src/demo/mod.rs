@@ -3,6 +3,7 @@
 use crate::{
     Engine, EngineError, Problem, dashboards,
     devices::{self, Insert, NewDevice},
+    events,
     notices::NoticeKind,
     precondition::IfMatch,
     provisioning, rules, templates,
@@ -143,7 +144,8 @@ async fn add_device(tx: &Tx, engine: &Engine, caller: &Caller, demo: DemoDevice)
     let mut twin = twins::lock(tx, &caller.scope, device.key).await?;
     twin::patch_reported(&mut twin, &demo.reported, engine.clock().now())?;
     twin::patch_tags(&mut twin, &demo.tags)?;
-    Ok(twins::update(tx, &caller.scope, device.key, &twin).await?)
+    twins::update(tx, &caller.scope, device.key, &twin).await?;
+    events::created(tx, engine, &caller.scope, &device).await
 }
 
 impl From<DemoRule> for Rule {

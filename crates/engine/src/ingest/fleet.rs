@@ -3,6 +3,7 @@
 use crate::{
     EngineError,
     notices::{MAX_STALENESS, Notice, NoticeKind},
+    tenants as settings,
 };
 use muster_model::{
     DeviceKey, RuleId, Scope, ShapeKey, TemplateId, TenantKey, device::Device, rule::Rule, telemetry::Layout,
@@ -11,7 +12,7 @@ use muster_model::{
 use muster_store::{
     MAX_PAGE, Store, alerts, devices, rules, telemetry,
     telemetry::{LatestValue, ShapeSource},
-    templates,
+    templates, tenants,
 };
 use serde_json::Value;
 use std::{
@@ -61,6 +62,8 @@ pub struct Fleet {
     numbers: HashMap<TenantKey, HashMap<String, DeviceKey>>,
     kinds: HashMap<(TenantKey, Option<TemplateId>), Arc<Kind>>,
     shapes: HashMap<(TenantKey, Vec<String>), Option<ShapeKey>>,
+    /// Which tenants want their telemetry as events, and when they were asked.
+    feeds: HashMap<TenantKey, (bool, Instant)>,
 }
 
 impl Fleet {
@@ -77,7 +80,8 @@ impl Fleet {
                 self.devices.retain(|key, _| !self.numbers.get(&tenant).is_some_and(|n| n.values().any(|k| k == key)));
                 self.numbers.remove(&tenant);
             }
-            (NoticeKind::EnrollmentGroup | NoticeKind::Access | NoticeKind::Tenant, _) => {}
+            (NoticeKind::Tenant, Some(tenant)) => _ = self.feeds.remove(&tenant),
+            (NoticeKind::EnrollmentGroup | NoticeKind::Access, _) => {}
             (NoticeKind::All, _) | (_, None) => *self = Self::default(),
         }
     }
@@ -97,6 +101,23 @@ impl Fleet {
     /// The device, to change its state.
     pub fn get_mut(&mut self, key: DeviceKey) -> Option<&mut Known> {
         self.devices.get_mut(&key)
+    }
+
+    /// Whether the tenant wants its telemetry as events.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn has_feed(&mut self, store: &Store, tenant: TenantKey) -> Result<bool, EngineError> {
+        if let Some((wanted, read_at)) = self.feeds.get(&tenant)
+            && read_at.elapsed() < MAX_STALENESS
+        {
+            return Ok(*wanted);
+        }
+        let scope = Scope { tenant };
+        let tx = store.begin_read(&scope).await?;
+        let wanted = settings::has_event_feed(&tenants::get(&tx, &scope).await?);
+        self.feeds.insert(tenant, (wanted, Instant::now()));
+        Ok(wanted)
     }
 
     /// Reads devices that are not known yet, or whose kind is older than [`MAX_STALENESS`]: one query for each sort of

@@ -290,7 +290,7 @@ mod tests {
     use muster_bus::{BusConfig, Consumer, Delivery, InstanceId};
     use muster_model::{
         DeviceKey, TenantKey,
-        batch::{self, Kind},
+        batch::{self, Auth, Kind},
     };
     use std::sync::Mutex;
 
@@ -373,6 +373,7 @@ mod tests {
             device_id: "d".into(),
             model_id: String::new(),
             enqueued_ms: 0,
+            auth: Auth::default(),
             kind: Kind::Telemetry,
             bag: String::new(),
             payload: Bytes::from(payload),

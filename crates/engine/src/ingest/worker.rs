@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Engine, EngineError,
+    events::{Outgoing, failures},
     live::LiveEvent,
     notices::Listener,
     notify::{self, WebhookContext, Work, webhook_body},
@@ -28,7 +29,7 @@ use muster_model::{
     wire::bag::Bag,
 };
 use muster_store::{
-    AlertClear, StoreError, TelemetryRow,
+    AlertClear, FeedBatch, StoreError, TelemetryRow,
     counters::{Counts, RejectedMessage},
     outbox::NewWork,
     tenants, twins,
@@ -195,7 +196,7 @@ struct Read {
 
 /// A batch, as far as it could be read.
 enum Content {
-    Messages(Vec<Read>),
+    Messages { reads: Vec<Read>, feed: Vec<FeedBatch> },
     Unreadable { received: Vec<(TenantKey, u32)>, body: Bytes },
 }
 
@@ -207,6 +208,8 @@ struct Writes {
     opened: Vec<(TenantKey, Alert, Arc<Rule>)>,
     cleared: Vec<AlertClear>,
     work: Vec<NewWork>,
+    feed: Vec<FeedBatch>,
+    bytes: BTreeMap<TenantKey, i64>,
     counts: BTreeMap<TenantKey, Counts>,
     live: HashMap<TenantKey, Vec<LiveEvent>>,
 }
@@ -224,7 +227,7 @@ impl Owner {
         let mut batches = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let content = match batch::decode(delivery.body.clone()) {
-                Ok(batch) => Content::Messages(self.read(batch).await?),
+                Ok(batch) => self.read(batch).await?,
                 Err(error) => unreadable(delivery, &error),
             };
             batches.push((BatchId(delivery.id), content));
@@ -238,10 +241,17 @@ impl Owner {
         result
     }
 
-    /// Reads a batch by the templates of its devices.
-    async fn read(&mut self, batch: Batch) -> Result<Vec<Read>, WorkerError> {
+    /// Reads a batch by the templates of its devices, and packs what is also wanted as events.
+    async fn read(&mut self, batch: Batch) -> Result<Content, WorkerError> {
         let senders: HashSet<_> = batch.messages.iter().map(|message| (message.tenant, message.device)).collect();
         self.fleet.meet(self.engine.store(), &senders).await?;
+        let mut outgoing = Outgoing::default();
+        for message in &batch.messages {
+            if self.fleet.has_feed(self.engine.store(), message.tenant).await? {
+                outgoing.push(message);
+            }
+        }
+        let feed = outgoing.pack(self.engine.clock().now_ms()).await?;
         let mut reads = Vec::with_capacity(batch.messages.len());
         for message in batch.messages {
             let kind = self.fleet.get(message.device).map(|known| Arc::clone(&known.kind));
@@ -250,7 +260,7 @@ impl Owner {
             self.place(&mut read).await?;
             reads.push(read);
         }
-        Ok(reads)
+        Ok(Content::Messages { reads, feed })
     }
 
     /// Finds the shape of a message's numbers. Where its tenant has too many shapes, the numbers go beside the rest.
@@ -283,7 +293,10 @@ impl Owner {
         // A batch may stand here twice: its confirm was lost with the broker, and it was sent again.
         for (_, content) in batches.into_iter().filter(|(id, _)| fresh.remove(id)) {
             match content {
-                Content::Messages(reads) => reads.into_iter().for_each(|read| self.take(read, now, &mut writes)),
+                Content::Messages { reads, feed } => {
+                    reads.into_iter().for_each(|read| self.take(read, now, &mut writes));
+                    writes.feed.extend(feed);
+                }
                 Content::Unreadable { received, body } => dead_letter(&received, &body, now, &mut writes)?,
             }
         }
@@ -296,7 +309,12 @@ impl Owner {
         writes.work.extend(self.work(&writes.opened, now).await?);
         tx.insert_work(&writes.work, now).await?;
         tx.add_counts(&writes.counts).await?;
+        // Last, as it locks the numbers of the tenants' events.
+        tx.append_telemetry(&writes.feed).await?;
         tx.commit().await?;
+        for (tenant, bytes) in &writes.bytes {
+            failures::count(&self.engine, *tenant, "deviceDataUsage", *bytes);
+        }
 
         counter!("muster_ingest_stored_messages").increment(writes.rows.len() as u64);
         counter!("muster_ingest_rejected_messages").increment(writes.rejected.len() as u64);
@@ -312,6 +330,7 @@ impl Owner {
         let Read { message, ts_ms, result, kind, shape } = read;
         let counts = writes.counts.entry(message.tenant).or_default();
         counts.received += 1;
+        *writes.bytes.entry(message.tenant).or_default() += message.payload.len() as i64;
         let (decoded, kind, shape) = match (result, kind, shape) {
             (Ok(decoded), Some(kind), Some(shape)) => (decoded, kind, shape),
             (result, _, _) => {
@@ -413,7 +432,7 @@ impl Owner {
 
 fn senders(content: &Content) -> Vec<DeviceKey> {
     match content {
-        Content::Messages(reads) => reads.iter().map(|read| read.message.device).collect(),
+        Content::Messages { reads, .. } => reads.iter().map(|read| read.message.device).collect(),
         Content::Unreadable { .. } => Vec::new(),
     }
 }

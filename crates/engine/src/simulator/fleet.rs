@@ -16,7 +16,7 @@ use crate::{
 use bytes::Bytes;
 use muster_model::{
     DeviceKey, Scope, SystemScope, TemplateId, TenantKey,
-    batch::{Inbound, Kind},
+    batch::{Auth, Inbound, Kind},
     device::Device,
     push::{Push, PushAction},
     template::Template,
@@ -170,6 +170,7 @@ impl Fleet {
             epoch: 0,
             expires_at: None,
             model_id: None,
+            auth: Auth::default(),
         };
         self.engine.local_pushes().simulate(device.key);
         session.epoch = match self.engine.connections().open(&self.engine, &session).await {
@@ -308,6 +309,7 @@ impl Played {
             model_id: String::new(),
             enqueued_ms: at_ms,
             kind: Kind::Telemetry,
+            auth: Auth::default(),
             bag: bag.encode(),
             payload: Bytes::from(Value::Object(body).to_string()),
         }

@@ -8,6 +8,7 @@ mod credentials;
 mod devices;
 mod documents;
 mod enrollments;
+mod events;
 mod provisioning;
 mod registry;
 mod simulation;

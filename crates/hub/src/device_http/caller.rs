@@ -23,7 +23,7 @@ pub(super) async fn device(hub: &Hub, request: &HttpRequest, id: &str) -> Result
     };
     hub_auth::authenticate(&hub.engine, claim).await.map_err(|refused| match refused {
         ConnectRefused::BadCredential { reason } => {
-            tracing::debug!(device.id = %device, reason, "a device was refused over HTTPS");
+            tracing::debug!(device.id = %device, %reason, "a device was refused over HTTPS");
             unauthorized()
         }
         ConnectRefused::Unavailable(error) => error.into(),

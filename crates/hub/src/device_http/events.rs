@@ -9,10 +9,11 @@ use actix_web::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use muster_engine::{
+    events::failures,
     hub_auth::DeviceSession,
     ingest::{Ack, AckSink},
 };
-use muster_model::wire::bag::Bag;
+use muster_model::{event::FailureCode, wire::bag::Bag};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
@@ -43,6 +44,7 @@ async fn send(hub: &Hub, request: &HttpRequest, id: &str, body: Bytes) -> Result
     let batch = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BATCH_TYPE));
     let messages = if batch { many(&body)? } else { vec![(one(request), body)] };
     if messages.iter().any(|(bag, payload)| telemetry::too_large(bag, payload)) {
+        failures::note(&hub.engine, session.tenant, &session.device_id, FailureCode::MessageTooLarge);
         return Err(Fault::new(413, 413_001, "a message is larger than 256 KiB"));
     }
     confirmed(hub, &session, messages).await

@@ -3,6 +3,7 @@
 
 mod bulk;
 mod caller;
+mod events;
 mod files;
 pub(crate) mod lock;
 mod messages;
@@ -25,5 +26,6 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     twins::configure(config);
     methods::configure(config);
     messages::configure(config);
+    events::configure(config);
     files::configure(config);
 }

@@ -20,6 +20,7 @@ use crate::{
 use bytes::Bytes;
 use muster_engine::{
     c2d::Message,
+    events::failures,
     hub_auth::{self, DeviceSession},
     methods,
 };
@@ -72,6 +73,9 @@ where
         draining: false,
     };
     let end = connection.run().await;
+    if let Some(code) = end.failure() {
+        failures::note(&hub.engine, connection.session.tenant, &connection.session.device_id, code);
+    }
     connection.finish(&end, will).await;
     drop(registered);
     hub_auth::closed(&hub.engine, &connection.session).await;

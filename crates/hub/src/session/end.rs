@@ -2,7 +2,7 @@
 
 use crate::mailbox::Close;
 use muster_engine::ingest::IngressError;
-use muster_model::wire::topic::TopicError;
+use muster_model::{event::FailureCode, wire::topic::TopicError};
 use rmqtt_codec::{
     error::{DecodeError, EncodeError},
     v3::ConnectAckReason,
@@ -51,6 +51,17 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// What the device did wrong, if it did.
+    pub(crate) fn failure(&self) -> Option<FailureCode> {
+        match self {
+            Self::Malformed(DecodeError::MaxSizeExceeded { .. }) | Self::Forbidden("message over the size limit") => {
+                Some(FailureCode::MessageTooLarge)
+            }
+            Self::Malformed(_) | Self::Forbidden(_) | Self::Topic(_) => Some(FailureCode::ProtocolViolation),
+            _ => None,
+        }
+    }
+
     /// A name for metrics; few and stable.
     pub(crate) fn label(&self) -> &'static str {
         match self {

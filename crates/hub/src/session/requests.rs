@@ -6,8 +6,8 @@ use crate::{
     twin::{self, TwinAnswer},
 };
 use bytes::Bytes;
-use muster_engine::{Engine, hub_auth::DeviceSession};
-use muster_model::ModuleId;
+use muster_engine::{Engine, events::failures, hub_auth::DeviceSession};
+use muster_model::{ModuleId, event::FailureCode};
 use rmqtt_codec::{types::QoS, v3::SubscribeReturnCode};
 use std::{collections::VecDeque, future::Future, num::NonZeroU16, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -70,6 +70,8 @@ impl Requests {
         }
         match request {
             Request::TwinGet { rid } | Request::TwinReported { rid, .. } => {
+                let session = &self.asker.session;
+                failures::note(&self.asker.engine, session.tenant, &session.device_id, FailureCode::Throttled);
                 Err(Answer::Twin { rid, answer: twin::failed(&self.asker.engine, &Fault::throttled()) })
             }
             Request::Subscribe { .. } | Request::Unsubscribe { .. } => {

@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod crash;
 mod devices;
+mod events;
 mod files;
 mod journey;
 mod live;

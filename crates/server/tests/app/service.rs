@@ -16,7 +16,7 @@ on_both! {
     a_device_sends_and_fetches_over_https
 }
 
-const NEVER: i64 = 4_102_444_800;
+pub(crate) const NEVER: i64 = 4_102_444_800;
 
 /// Somebody who talks to the hub over HTTPS.
 pub(crate) struct Https<'a> {

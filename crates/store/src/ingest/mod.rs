@@ -9,6 +9,7 @@ use crate::{
     Store, StoreError,
     alerts::{OpenAlert, severity_name},
     counters::{Counts, RejectedMessage},
+    events,
     json::without_nul,
     outbox::{NewWork, WorkState},
     store::Pools,
@@ -56,6 +57,19 @@ pub struct TelemetryRow {
     pub vals: Vec<Option<f64>>,
     /// What is no number, as JSON: `{"v":…,"u":…,"p":…,"c":…}`.
     pub extra: Option<String>,
+}
+
+/// A batch of a tenant's telemetry, as services will read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedBatch {
+    /// The tenant.
+    pub tenant: TenantKey,
+    /// How many messages are in it.
+    pub messages: u32,
+    /// When it was stored, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The batch; the store does not look into it.
+    pub batch: Vec<u8>,
 }
 
 /// An alert to be cleared because its rule is no longer true.
@@ -203,6 +217,33 @@ impl IngestTx {
         match &mut self.backend {
             Backend::Postgres(tx) => postgres::add_counts(tx, partition, &list).await,
             Backend::Sqlite(tx) => sqlite::add_counts(tx, partition, &list).await,
+        }
+    }
+
+    /// Appends telemetry to what services read ([`crate::events`]). It locks the tenants' numbers: nothing comes
+    /// between it and [`IngestTx::commit`].
+    pub async fn append_telemetry(&mut self, batches: &[FeedBatch]) -> Result<(), StoreError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = BTreeMap::new();
+        batches.iter().for_each(|batch| *wanted.entry(batch.tenant).or_default() += i64::from(batch.messages));
+        let numbers = events::numbers(&wanted);
+        let heads = match &mut self.backend {
+            Backend::Postgres(tx) => postgres::take_numbers(tx, &numbers).await?,
+            Backend::Sqlite(tx) => sqlite::take_numbers(tx, &numbers).await?,
+        };
+        let mut last: BTreeMap<i32, i64> = heads.into_iter().collect();
+        // Backwards from the last number of each tenant.
+        let mut rows: Vec<(i64, &FeedBatch)> = Vec::with_capacity(batches.len());
+        for batch in batches.iter().rev() {
+            let seq = last.entry(batch.tenant.0).or_default();
+            rows.push((*seq, batch));
+            *seq -= i64::from(batch.messages);
+        }
+        match &mut self.backend {
+            Backend::Postgres(tx) => postgres::insert_telemetry(tx, &rows).await,
+            Backend::Sqlite(tx) => sqlite::insert_telemetry(tx, &rows).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The worker's statements on PostgreSQL: telemetry by binary COPY, the rest as one statement for each kind of row.
 
-use super::{Table, TelemetryRow};
-use crate::{StoreError, json::without_nul};
+use super::{FeedBatch, Table, TelemetryRow};
+use crate::{StoreError, events, json::without_nul};
 use bytes::{BufMut, BytesMut};
 use sea_orm::sqlx::{self, Postgres, Transaction};
 use uuid::Uuid;
@@ -93,6 +93,32 @@ pub(super) async fn add_counts(
                select (value->>0)::int4, $2, value->>1, (value->>2)::int8 from jsonb_array_elements($1::jsonb)
                on conflict (tenant, partition, outcome) do update set messages = ledger_count.messages + excluded.messages";
     sqlx::query(sql).bind(list).bind(i32::from(partition)).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Takes numbers for events; the last one of each tenant.
+pub(super) async fn take_numbers(
+    tx: &mut Transaction<'static, Postgres>,
+    numbers: &str,
+) -> Result<Vec<(i32, i64)>, StoreError> {
+    Ok(sqlx::query_as(events::take_numbers(true)).bind(numbers).fetch_all(&mut **tx).await?)
+}
+
+/// Inserts batches, each with the number of its last message.
+pub(super) async fn insert_telemetry(
+    tx: &mut Transaction<'static, Postgres>,
+    rows: &[(i64, &FeedBatch)],
+) -> Result<(), StoreError> {
+    let sql = "insert into event (tenant, seq, messages, at_ms, batch)
+               select * from unnest($1::int4[], $2::int8[], $3::int4[], $4::int8[], $5::bytea[])";
+    sqlx::query(sql)
+        .bind(rows.iter().map(|(_, row)| row.tenant.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(seq, _)| *seq).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, row)| row.messages as i32).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, row)| row.at_ms).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, row)| row.batch.as_slice()).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

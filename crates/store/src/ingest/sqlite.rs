@@ -1,7 +1,7 @@
 //! The worker's statements on SQLite: each kind of row is bound whole, as one JSON text.
 
-use super::{Table, TelemetryRow};
-use crate::StoreError;
+use super::{FeedBatch, Table, TelemetryRow};
+use crate::{StoreError, events};
 use sea_orm::sqlx::{self, Sqlite, Transaction};
 use std::fmt::Write;
 use uuid::Uuid;
@@ -85,6 +85,27 @@ pub(super) async fn add_counts(
                select value->>0, ?2, value->>1, value->>2 from json_each(?1) where true
                on conflict (tenant, partition, outcome) do update set messages = ledger_count.messages + excluded.messages";
     sqlx::query(sql).bind(list).bind(partition).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Takes numbers for events; the last one of each tenant.
+pub(super) async fn take_numbers(
+    tx: &mut Transaction<'static, Sqlite>,
+    numbers: &str,
+) -> Result<Vec<(i32, i64)>, StoreError> {
+    Ok(sqlx::query_as(events::take_numbers(false)).bind(numbers).fetch_all(&mut **tx).await?)
+}
+
+/// Inserts batches, each with the number of its last message.
+pub(super) async fn insert_telemetry(
+    tx: &mut Transaction<'static, Sqlite>,
+    rows: &[(i64, &FeedBatch)],
+) -> Result<(), StoreError> {
+    let sql = "insert into event (tenant, seq, messages, at_ms, batch) values (?1, ?2, ?3, ?4, ?5)";
+    for (seq, row) in rows {
+        let query = sqlx::query(sql).bind(row.tenant.0).bind(seq).bind(row.messages).bind(row.at_ms);
+        query.bind(row.batch.as_slice()).execute(&mut **tx).await?;
+    }
     Ok(())
 }
 

@@ -2,17 +2,19 @@
 
 use crate::{
     devices::rule,
+    events::{event, failure},
     harness::{self, Db, at, id},
     ingest::{owner, row, shape},
 };
 use muster_model::{
     Role, Scope, SystemScope, UserId,
     c2d::{Feedback, Outcome},
+    event::{FailureCode, Operation},
 };
 use muster_store::{
     Paging, StoreError, Tx, alerts, audit, authorities, c2d, counters, dashboards,
     devices::{self, DeviceFilter},
-    enrollment, files, hub_sessions, individual_enrollments, outbox, registrations, rules,
+    enrollment, events, failures, files, health, hub_sessions, individual_enrollments, outbox, registrations, rules,
     telemetry::{self, HistoryQuery, LatestValues},
     templates, tokens, twins, users,
 };
@@ -36,6 +38,11 @@ async fn fill(db: &Db) -> muster_model::device::Device {
     hub_sessions::renew_lease(&tx, &SystemScope, "hub-1", at(1000)).await.expect("registers");
     let session = hub_sessions::NewHubSession { tenant: scope.tenant, device: device.key, connected_at: at(0) };
     hub_sessions::open(&tx, &SystemScope, "hub-1", &[session]).await.expect("opens");
+    events::append(&tx, scope, event("pump-1", 0, Operation::UpdateTwin));
+    let failure = failure(db, "pump-1", FailureCode::WrongKey, 1, (0, 0));
+    failures::add(&tx, &SystemScope, &[failure]).await.expect("adds");
+    health::add(&tx, &SystemScope, &[((scope.tenant, "deviceDataUsage"), 1)].into()).await.expect("adds");
+    health::sample(&tx, &SystemScope, at(0)).await.expect("samples");
     tx.commit().await.expect("commits");
 
     let tx = db.store.begin(scope).await.expect("begins");
@@ -263,6 +270,8 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("raw", telemetry::raw(&tx, scope, device.key, i64::MAX, 10).await);
     let query = HistoryQuery { device: device.key, keys: vec!["t".into()], from_ms: 0, to_ms: 2000, buckets: 10 };
     not_found("history", telemetry::history(&tx, scope, &query).await);
+    assert!(events::read(&tx, scope, -1, 9).await.expect("runs").is_empty());
+    assert!(events::list(&tx, scope, None, Paging::first(9)).await.expect("runs").items.is_empty());
     assert_eq!(counters::get(&tx, scope).await.expect("reads"), counters::Counts::default());
 }
 
@@ -302,11 +311,12 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 31, "{policed:?}");
+        assert_eq!(policed.len(), 36, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;
-            let expected = if name == "tenant" { (1, 1) } else { (1.max(own), 0) };
+            // Every tenant has itself, and its health.
+            let expected = if matches!(name.as_str(), "tenant" | "health_sample") { (1, 1) } else { (1.max(own), 0) };
             assert_eq!((own, foreign), expected, "{name}");
         }
         refuses(&mut connection, &db.stranger, "select password_hash from \"user\"").await;

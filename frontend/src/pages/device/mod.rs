@@ -2,6 +2,7 @@
 
 mod actions;
 mod connect;
+mod events;
 mod files;
 mod overview;
 mod properties;
@@ -161,6 +162,7 @@ fn Tabs(id: DeviceId) -> impl IntoView {
         <nav class="tabs" aria-label="Device">
             {tab("", "Overview")}
             {tab("properties", "Properties")}
+            {tab("events", "Events")}
             {rights.may(Permission::DevicesRawData).then(|| tab("raw", "Raw data"))}
             {rights.may(Permission::DevicesRawData).then(|| tab("files", "Files"))}
             {rights.may(Permission::ConnectivityView).then(|| tab("connect", "Connect"))}
@@ -177,6 +179,7 @@ fn Tab(loaded: Known) -> impl IntoView {
         match tab.get().as_str() {
             "" => view! { <overview::Overview known /> }.into_any(),
             "properties" => view! { <properties::PropertiesTab known /> }.into_any(),
+            "events" => view! { <events::EventsTab known /> }.into_any(),
             "files" => view! { <files::FilesTab known /> }.into_any(),
             "raw" => view! { <raw::RawTab known /> }.into_any(),
             "connect" => view! { <connect::ConnectTab known /> }.into_any(),

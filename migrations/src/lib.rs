@@ -27,6 +27,8 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000006_registry"),
             script!("m20261123_000010_identity"),
             script!("m20261123_000011_enrollments"),
+            script!("m20261123_000030_modules"),
+            script!("m20261123_000031_jobs"),
         ]
     }
 }

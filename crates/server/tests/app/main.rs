@@ -16,6 +16,7 @@ mod resources;
 mod sdk;
 mod sdk_messaging;
 mod service;
+mod service_work;
 mod templates;
 mod tls;
 

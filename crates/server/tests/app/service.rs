@@ -19,7 +19,7 @@ on_both! {
 const NEVER: i64 = 4_102_444_800;
 
 /// Somebody who talks to the hub over HTTPS.
-struct Https<'a> {
+pub(crate) struct Https<'a> {
     app: &'a TestApp,
     client: reqwest::Client,
     token: String,
@@ -38,7 +38,7 @@ impl<'a> Https<'a> {
     }
 
     /// A service with a policy's key.
-    fn service(app: &'a TestApp, tenant: &Bootstrapped, policy: Policy) -> Self {
+    pub(crate) fn service(app: &'a TestApp, tenant: &Bootstrapped, policy: Policy) -> Self {
         let string = &tenant.tenant.connection_strings[policy.name()];
         let (_, key) = string.split_once("SharedAccessKey=").unwrap();
         Self::with(app, sas::sign(&tenant.tenant.hub_host, key, NEVER, Some(policy.name())).unwrap())
@@ -51,22 +51,22 @@ impl<'a> Https<'a> {
         Self::with(app, sas::sign(&uri, &key, NEVER, None).unwrap())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let port = self.app.app().addresses().hub_https.unwrap().port();
         let host = &self.app.app().engine().config().hub_host;
         self.client.request(method, format!("https://{host}:{port}{path}")).header("authorization", &self.token)
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Reply {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Reply {
         send(self.request(method, path).json(&body)).await
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         send(self.request(Method::GET, path)).await
     }
 }
 
-async fn send(request: RequestBuilder) -> Reply {
+pub(crate) async fn send(request: RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();

@@ -2,11 +2,13 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod c2d;
+mod configurations;
 mod devices;
 mod harness;
 mod identity;
 mod ingest;
 mod isolation;
+mod jobs;
 mod operations;
 mod schema;
 mod source;

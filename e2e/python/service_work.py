@@ -110,6 +110,7 @@ def jobs(manager: IoTHubJobManager, registry: IoTHubRegistryManager) -> None:
     query = QuerySpecification(query="SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'py-methods'")
     page = registry.query_iot_hub(query, None, 9)
     assert len(page.items) == 1
+    request.job_id = "py-later"
     request.start_time = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     manager.create_scheduled_job("py-later", request)
     manager.cancel_scheduled_job("py-later")

@@ -199,7 +199,6 @@ impl Run<'_> {
     }
 
     /// Notes what becomes of a device; whether its turn was not over.
-
     async fn note(
         &self,
         device: &DeviceId,

@@ -103,13 +103,8 @@ async fn a_tenant_has_so_many_configurations() {
     let home = Home::new().await;
     let tenant = home.tenant("plant").await;
     for number in 0..MAX_CONFIGURATIONS {
-        let made = configurations::create(
-            &home.engine,
-            &tenant.admin,
-            &id(&format!("c-{number}")),
-            document("", 1, json!({"a": 1})),
-        );
-        made.await.expect("made");
+        let (id, document) = (id(&format!("c-{number}")), document("", 1, json!({"a": 1})));
+        configurations::create(&home.engine, &tenant.admin, &id, document).await.expect("made");
     }
     let full = configurations::create(&home.engine, &tenant.admin, &id("more"), document("", 1, json!({}))).await;
     assert!(matches!(full, Err(EngineError::Invalid { .. })), "{full:?}");

@@ -56,7 +56,7 @@ async fn a_job_changes_the_twins_that_its_condition_holds_for() {
     let tenant = home.tenant("plant").await;
     let (engine, admin) = (&home.engine, &tenant.admin);
     fleet(&home, &tenant).await;
-    let later = home.clock.now() + Duration::hours(1);
+    let later = home.engine.clock().now() + Duration::hours(1);
     let id = job("j-1");
     let made = jobs::create(engine, admin, (Realm::Hub, &id), order("tags.even = true", None), Some(later)).await;
     assert_eq!(made.expect("a job").job.status, JobStatus::Scheduled);
@@ -122,7 +122,7 @@ async fn a_job_can_be_ended_and_runs_out_of_time() {
     let (tenant, stranger) = (home.tenant("plant").await, home.tenant("other").await);
     let (engine, admin) = (&home.engine, &tenant.admin);
     fleet(&home, &tenant).await;
-    let later = home.clock.now() + Duration::minutes(1);
+    let later = home.engine.clock().now() + Duration::minutes(1);
     jobs::create(engine, admin, (Realm::Hub, &job("ended")), order("", None), Some(later)).await.expect("a job");
     let foreign = jobs::cancel(engine, &stranger.admin, (Realm::Hub, &job("ended"))).await;
     assert!(matches!(foreign, Err(EngineError::NotFound { kind: "job", .. })), "{foreign:?}");
@@ -150,7 +150,7 @@ async fn a_job_goes_on_where_a_worker_died() {
     let long = Order { max_seconds: 600, ..order("", None) };
     jobs::create(engine, admin, (Realm::Hub, &id), long, None).await.expect("a job");
     jobs::create(engine, admin, (Realm::Hub, &job("short")), order("", None), None).await.expect("a job");
-    let (scope, now) = (&admin.scope, home.clock.now());
+    let (scope, now) = (&admin.scope, home.engine.clock().now());
     let system = muster_model::SystemScope;
     let tx = engine.store().begin_system(&system).await.expect("begun");
     let lease = now + Duration::seconds(60);

@@ -18,9 +18,9 @@ fn module(id: &str) -> ModuleId {
 
 /// Makes the module; its primary key.
 async fn make(home: &Home, tenant: &Tenant, id: &str) -> String {
-    let made =
-        modules::create(&home.engine, &tenant.admin, (&device("pump-1"), &module(id)), ModuleIdentity::default());
-    let made = made.await.expect("a module");
+    let (device, id) = (device("pump-1"), module(id));
+    let made = modules::create(&home.engine, &tenant.admin, (&device, &id), ModuleIdentity::default()).await;
+    let made = made.expect("a module");
     made["authentication"]["symmetricKey"]["primaryKey"].as_str().expect("a key").to_owned()
 }
 

@@ -462,7 +462,7 @@ async fn what_is_not_allowed_or_read_is_refused(backend: Backend) {
     for (method, path, body) in [
         (Method::PUT, "/devices/d-1/modules/a%20b", json!({})),
         (Method::PUT, "/devices/d-1/modules/n", json!({"moduleId": "other"})),
-        (Method::PUT, "/devices/d-1/modules/n", json!([])),
+        (Method::PUT, "/devices/d-1/modules/n", json!(5)),
         (Method::PATCH, "/twins/d-1/modules/m", json!({"tags": 5})),
         (Method::PATCH, "/twins/d-1/modules/m", json!({"properties": {"desired": {"a.b": 1}}})),
         (Method::POST, "/twins/d-1/modules/m/methods", json!({"methodName": "a/b"})),

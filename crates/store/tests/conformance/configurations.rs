@@ -13,7 +13,7 @@ crate::on_both!(configurations_have_versions, a_round_is_claimed_once);
 
 const SYSTEM: &SystemScope = &SystemScope;
 
-fn document(priority: i64) -> Document {
+pub fn document(priority: i64) -> Document {
     let content = json!({"properties.desired.a": 1}).as_object().cloned();
     Document {
         labels: Map::new(),

@@ -82,7 +82,7 @@ async fn modules_stand_beside_their_device(db: Db) {
     assert!(modules::list(&tx, &db.stranger, Paging::first(9)).await.expect("lists").items.is_empty());
 }
 
-fn new_job(name: &str, starts: i64) -> Job {
+pub fn new_job(name: &str, starts: i64) -> Job {
     let work = Work::UpdateTwin { tags: None, desired: json!({"a": 1}).as_object().cloned(), etag: None };
     Job {
         id: id(name),

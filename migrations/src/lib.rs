@@ -29,6 +29,8 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000011_enrollments"),
             script!("m20261123_000020_events"),
             script!("m20261123_000021_health"),
+            script!("m20261123_000030_modules"),
+            script!("m20261123_000031_jobs"),
             script!("m20261123_000040_files"),
         ]
     }

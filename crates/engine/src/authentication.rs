@@ -5,10 +5,12 @@ use crate::{
     audit::{self, Entry},
     devices::{self, DeviceKeys},
     notices::NoticeKind,
+    precondition::IfMatch,
+    secrets::symmetric_key,
     x509,
 };
-use muster_model::{Caller, DeviceId, Permission, device::SymmetricKeys, wire::sas};
-use muster_store::devices as stored;
+use muster_model::{Address, Caller, DeviceId, Permission, device::SymmetricKeys, wire::sas};
+use muster_store::{devices as stored, modules};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
@@ -69,19 +71,58 @@ pub async fn set(
     let kind = authentication.kind();
     let tx = engine.store().begin(&caller.scope).await?;
     let device = stored::get(&tx, &caller.scope, id).await?;
-    let keys = match authentication {
-        Authentication::Sas(keys) => DeviceKeys { keys, group: None, x509: None },
-        Authentication::X509(x509) => {
-            let keys = SymmetricKeys { primary_key: String::new(), secondary_key: String::new() };
-            DeviceKeys { keys, group: None, x509: Some(x509) }
-        }
-    };
+    let keys = authentication.into_keys();
     stored::set_credentials(&tx, &caller.scope, device.key, &devices::seal_keys(engine, device.key, &keys)?).await?;
     let details = Map::from_iter([("type".to_owned(), json!(kind))]);
     audit::record(&tx, engine, caller, Entry::new("keysChanged", "device", id).with(details)).await?;
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Device, id).await;
     devices::disconnect(engine, &caller.scope, device.key, "the device's authentication was changed").await
+}
+
+/// One of an identity's two keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The first.
+    Primary,
+    /// The second.
+    Secondary,
+}
+
+/// Makes one of the keys of a device, or of a module, anew and ends its connection; both keys after it.
+///
+/// # Errors
+/// [`EngineError::NotFound`], [`EngineError::PreconditionFailed`], [`EngineError::Denied`], [`EngineError::Invalid`]
+/// where it proves itself by certificate.
+pub async fn regenerate(
+    engine: &Engine,
+    caller: &Caller,
+    address: &Address,
+    (key, condition): (Key, &IfMatch),
+) -> Result<SymmetricKeys, EngineError> {
+    caller.require(Permission::ConnectivityManage)?;
+    let tx = engine.store().begin(&caller.scope).await?;
+    stored::get(&tx, &caller.scope, &address.device).await?;
+    let identity = modules::resolve(&tx, &caller.scope, address).await?;
+    condition.check(address.kind(), address, &identity.etag)?;
+    let sealed = stored::find_credentials(&tx, &caller.scope, identity.key).await?;
+    let sealed = sealed.ok_or_else(|| EngineError::not_found("device key", address))?;
+    let mut keys = devices::open_keys(engine, identity.key, &sealed)?;
+    if keys.x509.is_some() {
+        return Err(EngineError::invalid("key", "it proves itself by certificate and has no keys"));
+    }
+    match key {
+        Key::Primary => keys.keys.primary_key = symmetric_key()?,
+        Key::Secondary => keys.keys.secondary_key = symmetric_key()?,
+    }
+    keys.group = None;
+    let sealed = devices::seal_keys(engine, identity.key, &keys)?;
+    stored::set_credentials(&tx, &caller.scope, identity.key, &sealed).await?;
+    audit::record(&tx, engine, caller, Entry::new("keysChanged", address.kind(), address)).await?;
+    tx.commit().await?;
+    engine.notify(caller.scope.tenant, NoticeKind::Device, &address.device).await;
+    devices::disconnect(engine, &caller.scope, identity.key, "the key was made anew").await?;
+    Ok(keys.keys)
 }
 
 impl Authentication {
@@ -94,8 +135,19 @@ impl Authentication {
         }
     }
 
+    /// As it is stored, sealed.
+    pub(crate) fn into_keys(self) -> DeviceKeys {
+        match self {
+            Self::Sas(keys) => DeviceKeys { keys, group: None, x509: None },
+            Self::X509(x509) => {
+                let keys = SymmetricKeys { primary_key: String::new(), secondary_key: String::new() };
+                DeviceKeys { keys, group: None, x509: Some(x509) }
+            }
+        }
+    }
+
     /// The same in the form that is stored.
-    fn checked(self) -> Result<Self, EngineError> {
+    pub(crate) fn checked(self) -> Result<Self, EngineError> {
         match &self {
             Self::Sas(keys) => {
                 for (name, key) in [("primaryKey", &keys.primary_key), ("secondaryKey", &keys.secondary_key)] {

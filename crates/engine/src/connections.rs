@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::Duration;
 use muster_bus::{BusError, InstanceId};
 use muster_model::{
-    DeviceId, DeviceKey, Scope, SystemScope, TenantKey,
+    Address, DeviceKey, Scope, SystemScope, TenantKey,
     push::{Push, PushAction},
 };
 use muster_store::{
@@ -32,8 +32,8 @@ const RENEW_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(500);
 
 enum Change {
-    Open { session: NewHubSession, device_id: DeviceId, answer: oneshot::Sender<Result<i64, Arc<StoreError>>> },
-    Close { tenant: TenantKey, device: DeviceKey, device_id: DeviceId, epoch: i64 },
+    Open { session: NewHubSession, address: Address, answer: oneshot::Sender<Result<i64, Arc<StoreError>>> },
+    Close { tenant: TenantKey, device: DeviceKey, address: Address, epoch: i64 },
 }
 
 /// The way to note connects and disconnects.
@@ -57,7 +57,7 @@ impl Connections {
         let (answer, answered) = oneshot::channel();
         let connected_at = engine.clock().now();
         let new = NewHubSession { tenant: session.tenant, device: session.device, connected_at };
-        let change = Change::Open { session: new, device_id: session.device_id.clone(), answer };
+        let change = Change::Open { session: new, address: session.address(), answer };
         let stopping = || EngineError::unavailable("the session writer", "it has stopped");
         self.queue.send(change).await.map_err(|_| stopping())?;
         let written = answered.await.map_err(|_| stopping())?;
@@ -66,8 +66,8 @@ impl Connections {
 
     /// Notes a disconnect.
     pub(crate) async fn close(&self, session: &DeviceSession) {
-        let DeviceSession { tenant, device, ref device_id, epoch, .. } = *session;
-        let change = Change::Close { tenant, device, device_id: device_id.clone(), epoch };
+        let DeviceSession { tenant, device, epoch, .. } = *session;
+        let change = Change::Close { tenant, device, address: session.address(), epoch };
         // The writer has ended: so has this process's lease, soon.
         let _ = self.queue.send(change).await;
     }
@@ -113,24 +113,24 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Vec<Change> {
     for change in changes {
         match change {
             Change::Open { ref session, .. } if !seen.insert(session.device) => later.push(change),
-            Change::Open { session, device_id, answer } => opens.push((session, device_id, answer)),
-            Change::Close { tenant, device, device_id, epoch } => closes.push((tenant, device, device_id, epoch)),
+            Change::Open { session, address, answer } => opens.push((session, address, answer)),
+            Change::Close { tenant, device, address, epoch } => closes.push((tenant, device, address, epoch)),
         }
     }
     match commit(engine, &opens, &closes).await {
         Ok((opened, really_ended)) => {
-            for (session, device_id, answer) in opens {
+            for (session, address, answer) in opens {
                 // One that was deleted or blocked in the meantime has no session; its connection is refused.
                 let Some(of_device) = opened.iter().find(|opened| opened.device == session.device) else { continue };
                 engine.connections().held().insert(session.device, (session.tenant, of_device.epoch));
                 let _ = answer.send(Ok(of_device.epoch));
                 release(engine, session.tenant, of_device).await;
-                say(engine, session.tenant, device_id, true).await;
+                say(engine, session.tenant, address, true).await;
             }
-            for (tenant, device, device_id, epoch) in closes {
+            for (tenant, device, address, epoch) in closes {
                 engine.connections().forget(device, epoch);
                 if really_ended.contains(&device) {
-                    say(engine, tenant, device_id, false).await;
+                    say(engine, tenant, address, false).await;
                 }
             }
         }
@@ -147,8 +147,8 @@ async fn write(engine: &Engine, changes: Vec<Change>) -> Vec<Change> {
     later
 }
 
-type Open = (NewHubSession, DeviceId, oneshot::Sender<Result<i64, Arc<StoreError>>>);
-type Close = (TenantKey, DeviceKey, DeviceId, i64);
+type Open = (NewHubSession, Address, oneshot::Sender<Result<i64, Arc<StoreError>>>);
+type Close = (TenantKey, DeviceKey, Address, i64);
 
 async fn commit(
     engine: &Engine,
@@ -163,18 +163,18 @@ async fn commit(
         let epochs: Vec<_> = closes.iter().map(|&(_, device, _, epoch)| (device, epoch)).collect();
         let closed = hub_sessions::close(&tx, &SystemScope, &epochs, now).await?;
         ended.extend(closed.into_iter().map(|session| session.device));
-        for &(tenant, key, ref device, epoch) in closes.iter().filter(|(_, device, ..)| ended.contains(device)) {
-            events::Connection { device, key, epoch, at: now }.ended(&tx, &Scope { tenant });
+        for &(tenant, key, ref address, epoch) in closes.iter().filter(|(_, device, ..)| ended.contains(device)) {
+            events::Connection { address, key, epoch, at: now }.ended(&tx, &Scope { tenant });
         }
     }
     let mut opened = Vec::new();
     if !opens.is_empty() {
         let sessions: Vec<NewHubSession> = opens.iter().map(|(session, ..)| *session).collect();
         opened = hub_sessions::open(&tx, &SystemScope, &engine.instance().0, &sessions).await?;
-        for (session, device, _) in opens {
+        for (session, address, _) in opens {
             let Some(of_device) = opened.iter().find(|opened| opened.device == session.device) else { continue };
             let (key, epoch) = (session.device, of_device.epoch);
-            let connection = events::Connection { device, key, epoch, at: session.connected_at };
+            let connection = events::Connection { address, key, epoch, at: session.connected_at };
             connection.opened(&tx, &Scope { tenant: session.tenant });
         }
     }
@@ -188,7 +188,7 @@ async fn release(engine: &Engine, tenant: TenantKey, opened: &OpenedSession) {
         return;
     };
     let action = PushAction::Disconnect { reason: "the device connected to another instance".into() };
-    let push = Push { tenant, device: opened.device, module: None, epoch: opened.epoch - 1, action };
+    let push = Push { tenant, device: opened.device, epoch: opened.epoch - 1, action };
     send(engine, &InstanceId(instance.clone()), &push).await;
 }
 
@@ -218,9 +218,19 @@ pub(crate) async fn holder(
     hub_sessions::holder(tx, scope, device, engine.clock().now()).await
 }
 
+/// Who holds the connections of the device and its modules now.
+pub(crate) async fn holders(
+    tx: &Tx,
+    engine: &Engine,
+    scope: &Scope,
+    device: DeviceKey,
+) -> Result<Vec<(DeviceKey, Holder)>, StoreError> {
+    hub_sessions::holders(tx, scope, device, engine.clock().now()).await
+}
+
 /// Pushes to the holder of a device's connection.
 pub(crate) async fn push_to(engine: &Engine, tenant: TenantKey, device: DeviceKey, holder: Holder, action: PushAction) {
-    let push = Push { tenant, device, module: None, epoch: holder.epoch, action };
+    let push = Push { tenant, device, epoch: holder.epoch, action };
     send(engine, &InstanceId(holder.instance), &push).await;
 }
 
@@ -243,8 +253,11 @@ pub(crate) async fn send(engine: &Engine, instance: &InstanceId, push: &Push) ->
     }
 }
 
-async fn say(engine: &Engine, tenant: TenantKey, device: DeviceId, connected: bool) {
-    engine.live().publish(tenant, vec![LiveEvent::Device { device, connected }]).await;
+/// Tells whoever looks at the device; a module is not looked at.
+async fn say(engine: &Engine, tenant: TenantKey, Address { device, module }: Address, connected: bool) {
+    if module.is_none() {
+        engine.live().publish(tenant, vec![LiveEvent::Device { device, connected }]).await;
+    }
 }
 
 /// Registers this instance; devices can be held only by one that is registered.
@@ -287,7 +300,7 @@ fn start_over(engine: &Engine) {
     tracing::warn!(devices = held.len(), "the instance's lease was over: its devices have to connect again");
     for (device, (tenant, epoch)) in held {
         let action = PushAction::Disconnect { reason: "the instance's lease was over".into() };
-        engine.local_pushes().deliver(Push { tenant, device, module: None, epoch, action });
+        engine.local_pushes().deliver(Push { tenant, device, epoch, action });
     }
 }
 
@@ -301,7 +314,8 @@ async fn expire(engine: &Engine) -> Result<(), EngineError> {
         let (scope, keys) = (Scope { tenant }, epochs.keys().copied().collect::<Vec<_>>());
         for device in devices::list_by_keys(&tx, &scope, &keys).await? {
             let Some(&epoch) = epochs.get(&device.key) else { continue };
-            events::Connection { device: &device.id, key: device.key, epoch, at: now }.ended(&tx, &scope);
+            events::Connection { address: &device.id.clone().into(), key: device.key, epoch, at: now }
+                .ended(&tx, &scope);
         }
     }
     tx.commit().await?;

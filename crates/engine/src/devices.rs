@@ -16,7 +16,7 @@ use muster_model::{
     push::PushAction,
     wire::sas,
 };
-use muster_store::{Tx, devices, registrations, templates, tenants};
+use muster_store::{Tx, devices, hub_sessions::Holder, registrations, templates, tenants};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -127,7 +127,7 @@ pub(crate) async fn insert(tx: &Tx, engine: &Engine, caller: &Caller, insert: In
     Ok(device)
 }
 
-/// Changes a device. Blocking it ends its connection.
+/// Changes a device. Blocking it ends its connection, and those of its modules.
 ///
 /// # Errors
 /// [`EngineError::NotFound`], [`EngineError::PreconditionFailed`], [`EngineError::Invalid`].
@@ -154,7 +154,10 @@ pub async fn update(
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Device, id).await;
     if !after.enabled {
-        disconnect(engine, &caller.scope, after.key, "the device was blocked").await?;
+        let tx = engine.store().begin_read(&caller.scope).await?;
+        let held = connections::holders(&tx, engine, &caller.scope, after.key).await?;
+        drop(tx);
+        end(engine, &caller.scope, held, "the device was blocked").await;
     }
     Ok(after)
 }
@@ -211,7 +214,7 @@ pub async fn put(engine: &Engine, caller: &Caller, new: NewDevice, condition: &I
     update(engine, caller, &new.id, patch, condition).await
 }
 
-/// Deletes a device and ends its connection.
+/// Deletes a device with its modules and ends their connections.
 ///
 /// # Errors
 /// [`EngineError::NotFound`], [`EngineError::PreconditionFailed`].
@@ -220,11 +223,14 @@ pub async fn delete(engine: &Engine, caller: &Caller, id: &DeviceId, condition: 
     let tx = engine.store().begin(&caller.scope).await?;
     let device = devices::get(&tx, &caller.scope, id).await?;
     condition.check("device", id, &device.etag)?;
-    let holder = connections::holder(&tx, engine, &caller.scope, device.key).await?;
+    let held = connections::holders(&tx, engine, &caller.scope, device.key).await?;
     events::deleted(&tx, engine, &caller.scope, &device).await?;
-    if let Some(holder) = &holder {
-        let (key, epoch, at) = (device.key, holder.epoch, engine.clock().now());
-        events::Connection { device: id, key, epoch, at }.ended(&tx, &caller.scope);
+    for (key, holder) in &held {
+        // A module's connection ends with its device, of which alone is told.
+        if *key == device.key {
+            let (epoch, at) = (holder.epoch, engine.clock().now());
+            events::Connection { address: &id.clone().into(), key: *key, epoch, at }.ended(&tx, &caller.scope);
+        }
     }
     devices::delete(&tx, &caller.scope, id, engine.clock().now()).await?;
     if let Ok(registration) = id.as_str().parse() {
@@ -233,10 +239,7 @@ pub async fn delete(engine: &Engine, caller: &Caller, id: &DeviceId, condition: 
     audit::record(&tx, engine, caller, Entry::new("deleted", "device", id)).await?;
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Device, id).await;
-    if let Some(holder) = holder {
-        let action = PushAction::Disconnect { reason: "the device was deleted".into() };
-        connections::push_to(engine, caller.scope.tenant, device.key, holder, action).await;
-    }
+    end(engine, &caller.scope, held, "the device was deleted").await;
     Ok(())
 }
 
@@ -274,6 +277,14 @@ pub async fn set_keys(engine: &Engine, caller: &Caller, id: &DeviceId, keys: Sym
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Device, id).await;
     disconnect(engine, &caller.scope, device.key, "the device's keys were changed").await
+}
+
+/// Ends connections of a device and its modules.
+pub(crate) async fn end(engine: &Engine, scope: &Scope, held: Vec<(DeviceKey, Holder)>, reason: &str) {
+    for (device, holder) in held {
+        let action = PushAction::Disconnect { reason: reason.into() };
+        connections::push_to(engine, scope.tenant, device, holder, action).await;
+    }
 }
 
 pub(crate) async fn disconnect(

@@ -4,7 +4,7 @@
 use crate::{Engine, EngineError, events, files, series};
 use chrono::Duration as Span;
 use muster_model::SystemScope;
-use muster_store::{MAX_PAGE, counters, events as stored, failures, health, outbox, sessions, throttle};
+use muster_store::{MAX_PAGE, counters, events as stored, failures, health, jobs, outbox, sessions, throttle};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,7 @@ async fn clean(engine: &Engine) -> Result<u64, EngineError> {
         sessions::purge_expired(&tx, &SystemScope, now).await?,
         throttle::purge(&tx, &SystemScope, now).await?,
         outbox::purge_done(&tx, &SystemScope, now - DONE_WORK_KEPT).await?,
+        jobs::purge(&tx, &SystemScope, now - crate::jobs::KEPT).await?,
         counters::purge_ledger(&tx, &SystemScope, now - LEDGER_KEPT).await?,
         stored::purge(&tx, &SystemScope, now - events::KEPT).await?,
         failures::purge(&tx, &SystemScope, now - events::KEPT).await?,

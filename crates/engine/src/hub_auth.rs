@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use metrics::counter;
 use moka::future::Cache;
 use muster_model::{
-    DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
+    Address, DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
     device::SymmetricKeys, event::FailureCode, wire::sas,
 };
 use muster_store::{devices as stored, hub_sessions};
@@ -67,17 +67,21 @@ impl std::fmt::Debug for Connect<'_> {
     }
 }
 
-/// A device that has proven who it is.
+/// A device, or a module of one, that has proven who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceSession {
     /// Its tenant.
     pub tenant: TenantKey,
     /// Its tenant's id in addresses.
     pub tenant_id: TenantId,
-    /// Its number.
+    /// Its number: the device's, or the module's own.
     pub device: DeviceKey,
-    /// Its id.
+    /// The device's id.
     pub device_id: DeviceId,
+    /// The module that it is, if it is one.
+    pub module: Option<ModuleId>,
+    /// The number of the device that its telemetry is of: a module's is its device's.
+    pub source: DeviceKey,
     /// The partition that its messages go to.
     pub partition: u16,
     /// Higher than of any earlier session of the device; the higher one wins. 0 before [`opened`].
@@ -106,7 +110,9 @@ pub enum ConnectRefused {
 
 /// The devices that may stand behind an id, with their keys opened: connecting must be fast.
 pub(crate) struct Credentials {
-    known: Cache<DeviceId, Arc<[Known]>>,
+    known: Cache<Address, Arc<[Known]>>,
+    /// The same of modules: whatever happens to a device may concern its modules.
+    modules: Cache<Address, Arc<[Known]>>,
     policies: Cache<(), Arc<[policies::Known]>>,
     authorities: Cache<TenantKey, Arc<[Vec<u8>]>>,
     /// Raised by each notice: what was read before one must not be kept after it.
@@ -117,6 +123,7 @@ struct Known {
     tenant: TenantKey,
     tenant_id: TenantId,
     device: DeviceKey,
+    source: DeviceKey,
     enabled: bool,
     provisioned: bool,
     template: Option<TemplateId>,
@@ -139,6 +146,7 @@ impl Credentials {
     pub(crate) fn new() -> Self {
         Self {
             known: Cache::builder().max_capacity(CACHED_DEVICES).time_to_live(MAX_STALENESS).build(),
+            modules: Cache::builder().max_capacity(CACHED_DEVICES).time_to_live(MAX_STALENESS).build(),
             policies: Cache::builder().max_capacity(1).time_to_live(MAX_STALENESS).build(),
             authorities: Cache::builder().max_capacity(CACHED_TENANTS).time_to_live(MAX_STALENESS).build(),
             changes: AtomicU64::new(0),
@@ -152,15 +160,19 @@ impl Credentials {
             self.policies.invalidate_all();
             self.authorities.invalidate_all();
         }
+        if matches!(notice.kind, NoticeKind::Device | NoticeKind::Tenant | NoticeKind::All) {
+            self.modules.invalidate_all();
+        }
         match (notice.kind, DeviceId::parse(&notice.id)) {
-            (NoticeKind::Device, Ok(device)) => self.known.invalidate(&device).await,
+            (NoticeKind::Device, Ok(device)) => self.known.invalidate(&Address::from(device)).await,
             (NoticeKind::Device | NoticeKind::Tenant | NoticeKind::All, _) => self.known.invalidate_all(),
             _ => {}
         }
     }
 
-    async fn of(&self, engine: &Engine, id: &DeviceId) -> Result<Arc<[Known]>, EngineError> {
-        if let Some(known) = self.known.get(id).await {
+    async fn of(&self, engine: &Engine, id: &Address) -> Result<Arc<[Known]>, EngineError> {
+        let cache = if id.module.is_some() { &self.modules } else { &self.known };
+        if let Some(known) = cache.get(id).await {
             return Ok(known);
         }
         let changes = self.changes.load(Ordering::SeqCst);
@@ -174,9 +186,9 @@ impl Credentials {
         let known: Result<Vec<Known>, EngineError> =
             candidates.into_iter().map(|candidate| Known::open(engine, candidate)).collect();
         let known: Arc<[Known]> = known?.into();
-        self.known.insert(id.clone(), Arc::clone(&known)).await;
+        cache.insert(id.clone(), Arc::clone(&known)).await;
         if self.changes.load(Ordering::SeqCst) != changes {
-            self.known.invalidate(id).await;
+            cache.invalidate(id).await;
         }
         Ok(known)
     }
@@ -212,18 +224,21 @@ impl Credentials {
 
 impl Known {
     fn open(engine: &Engine, candidate: stored::Candidate) -> Result<Self, EngineError> {
-        let stored::Candidate { tenant, tenant_id, device, enabled, provisioned, template, credentials } = candidate;
+        let stored::Candidate {
+            tenant, tenant_id, device, parent, enabled, provisioned, template, credentials, ..
+        } = candidate;
         let keys = credentials.map(|sealed| devices::open_keys(engine, device, &sealed)).transpose()?;
         let proof = keys.map(|keys| match keys.x509 {
             Some(x509) => Proof::Certificate(x509),
             None => Proof::Keys(keys.keys),
         });
-        Ok(Self { tenant, tenant_id, device, enabled, provisioned, template, proof })
+        let source = parent.unwrap_or(device);
+        Ok(Self { tenant, tenant_id, device, source, enabled, provisioned, template, proof })
     }
 
-    /// Whether what was shown proves that the client is this device, which is called `id`. A device of keys needs a
+    /// Whether what was shown proves that the client is this device or module, which is called `id`. One of keys needs a
     /// token, whatever certificate there is; one of certificates needs its certificate, whatever token there is.
-    async fn proven(&self, engine: &Engine, id: &DeviceId, shown: &Shown<'_>) -> Result<bool, EngineError> {
+    async fn proven(&self, engine: &Engine, id: &Address, shown: &Shown<'_>) -> Result<bool, EngineError> {
         match (&self.proof, &shown.token, shown.chain) {
             (Some(Proof::Keys(keys)), Ok(token), _) => match &token.skn {
                 // Both are tried always, so that the time does not tell which one it was.
@@ -235,7 +250,7 @@ impl Known {
                 Ok(thumbprints.any(|thumbprint| x509::has_thumbprint(own, thumbprint)))
             }
             (Some(Proof::Certificate(X509::CertificateAuthority)), _, [own, ..]) => {
-                if x509::common_name(own).as_deref() != Some(id.as_str()) {
+                if x509::common_name(own) != Some(id.to_string()) {
                     return Ok(false);
                 }
                 let authorities = engine.credentials().authorities(engine, self.tenant).await?;
@@ -272,7 +287,11 @@ fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, Refusal> 
     if token.expired(engine.clock().now()) {
         return Err(Refusal::TokenExpired);
     }
-    if !token.covers_device(connect.host, connect.device) {
+    let covers = match connect.module {
+        None => token.covers_device(connect.host, connect.device),
+        Some(module) => token.covers_module(connect.host, connect.device, module),
+    };
+    if !covers {
         return Err(Refusal::TokenForAnother);
     }
     Ok(token)
@@ -283,40 +302,38 @@ fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, Refusal> 
 /// # Errors
 /// [`ConnectRefused`].
 pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
-    let decision = decide(engine, connect).await;
+    let address = Address { device: connect.device.clone(), module: connect.module.cloned() };
+    let decision = decide(engine, connect, &address).await;
     if let Err(ConnectRefused::BadCredential { reason }) = &decision {
-        blame(engine, connect.device, *reason).await;
+        blame(engine, &address, *reason).await;
     }
     decision
 }
 
 /// Notes a refusal where one tenant alone has the device: of several, nobody knows which one was meant.
-async fn blame(engine: &Engine, device: &DeviceId, reason: Refusal) {
+async fn blame(engine: &Engine, address: &Address, reason: Refusal) {
     counter!("muster_hub_refusals_total", "reason" => reason.code().map_or("other", FailureCode::name)).increment(1);
     let Some(code) = reason.code() else { return };
-    if let Ok(known) = engine.credentials().of(engine, device).await
+    if let Ok(known) = engine.credentials().of(engine, address).await
         && let [known] = &*known
     {
-        failures::note(engine, known.tenant, device, code);
+        failures::note(engine, known.tenant, &address.device, code);
     }
 }
 
-async fn decide(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
+async fn decide(engine: &Engine, connect: Connect<'_>, address: &Address) -> Result<DeviceSession, ConnectRefused> {
     let refused = |reason| ConnectRefused::BadCredential { reason };
     if !connect.host.eq_ignore_ascii_case(&engine.config().hub_host) {
         return Err(refused(Refusal::OtherHub));
-    }
-    if connect.module.is_some() {
-        return Err(refused(Refusal::UnknownModule));
     }
     let shown = Shown { token: token(engine, &connect), chain: connect.chain };
     if shown.token.is_err() && shown.chain.is_empty() {
         return Err(refused(shown.refusal()));
     }
-    let known = engine.credentials().of(engine, connect.device).await.map_err(ConnectRefused::Unavailable)?;
+    let known = engine.credentials().of(engine, address).await.map_err(ConnectRefused::Unavailable)?;
     let mut matching = Vec::new();
     for device in known.iter() {
-        if device.proven(engine, connect.device, &shown).await.map_err(ConnectRefused::Unavailable)? {
+        if device.proven(engine, address, &shown).await.map_err(ConnectRefused::Unavailable)? {
             matching.push(device);
         }
     }
@@ -332,8 +349,10 @@ async fn decide(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, 
         tenant: device.tenant,
         tenant_id: device.tenant_id.clone(),
         device: device.device,
-        device_id: connect.device.clone(),
-        partition: partition_of(device.tenant, device.device, engine.partitions()),
+        device_id: address.device.clone(),
+        module: address.module.clone(),
+        source: device.source,
+        partition: partition_of(device.tenant, device.source, engine.partitions()),
         epoch: 0,
         // A certificate ends with no connection of its own accord.
         expires_at: match &device.proof {
@@ -347,7 +366,12 @@ async fn decide(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, 
             _ => Auth::Certificate,
         },
     };
-    if !device.provisioned || (device.template.is_none() && session.model_id.is_some()) {
+    if let (Some(_), Some(model)) = (&session.module, session.model_id.as_deref()) {
+        let noted = provisioning::module_contact(engine, &session, model).await;
+        noted.map_err(ConnectRefused::Unavailable)?;
+    }
+    let unknown_model = session.module.is_none() && session.model_id.is_some();
+    if !device.provisioned || (device.template.is_none() && unknown_model) {
         let model = session.model_id.as_deref();
         let adopted = provisioning::first_contact(engine, &session, model).await;
         adopted.map_err(ConnectRefused::Unavailable)?;
@@ -379,7 +403,7 @@ pub async fn closed(engine: &Engine, session: &DeviceSession) {
 pub async fn subscriptions(engine: &Engine, session: &DeviceSession) -> Result<Vec<String>, EngineError> {
     let scope = session.scope();
     let tx = engine.store().begin_read(&scope).await?;
-    Ok(hub_sessions::subscriptions(&tx, &scope, session.device, None).await?)
+    Ok(hub_sessions::subscriptions(&tx, &scope, session.device, session.module.as_ref()).await?)
 }
 
 /// Keeps what the device has subscribed to; nothing = forgotten.
@@ -393,11 +417,16 @@ pub async fn save_subscriptions(
 ) -> Result<(), EngineError> {
     let scope = session.scope();
     let tx = engine.store().begin(&scope).await?;
-    hub_sessions::save_subscriptions(&tx, &scope, session.device, None, filters).await?;
+    hub_sessions::save_subscriptions(&tx, &scope, session.device, session.module.as_ref(), filters).await?;
     Ok(tx.commit().await?)
 }
 
 impl DeviceSession {
+    /// Who it is.
+    pub fn address(&self) -> Address {
+        Address { device: self.device_id.clone(), module: self.module.clone() }
+    }
+
     /// The device's tenant as a scope.
     pub fn scope(&self) -> Scope {
         Scope { tenant: self.tenant }

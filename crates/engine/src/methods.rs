@@ -7,12 +7,12 @@ use crate::{Engine, EngineError, connections, events::failures};
 use bytes::Bytes;
 use muster_bus::InstanceId;
 use muster_model::{
-    Caller, DeviceId, DeviceKey, ModuleId, Permission, TenantKey,
+    Address, Caller, DeviceKey, Permission, TenantKey,
     event::FailureCode,
     push::{MethodCall, MethodOutcome, Push, PushAction},
     wire::topic,
 };
-use muster_store::devices;
+use muster_store::modules;
 use serde_json::Value;
 use std::{
     collections::HashMap,
@@ -42,10 +42,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A method to be run.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
-    /// The device.
-    pub device: &'a DeviceId,
-    /// The module on it, if it is meant for one.
-    pub module: Option<&'a ModuleId>,
+    /// The device, or the module of one.
+    pub address: &'a Address,
     /// The method.
     pub name: &'a str,
     /// What the device is given; JSON `null` where there is nothing.
@@ -104,7 +102,7 @@ pub async fn invoke(engine: &Engine, caller: &Caller, invocation: Invocation<'_>
         Err(error) => {
             failures::count(engine, tenant, "c2d.commands.failure", 1);
             if matches!(error, InvokeError::TimedOut { .. }) {
-                failures::note(engine, tenant, invocation.device, FailureCode::MethodTimedOut);
+                failures::note(engine, tenant, &invocation.address.device, FailureCode::MethodTimedOut);
             }
         }
     }
@@ -116,7 +114,7 @@ async fn call(engine: &Engine, caller: &Caller, invocation: Invocation<'_>) -> R
     let payload = check(&invocation)?;
     let scope = &caller.scope;
     let tx = engine.store().begin_read(scope).await.map_err(EngineError::from)?;
-    let device = devices::get(&tx, scope, invocation.device).await.map_err(EngineError::from)?.key;
+    let device = modules::resolve(&tx, scope, invocation.address).await.map_err(EngineError::from)?.key;
     drop(tx);
     let until = Instant::now() + invocation.connect_timeout;
     loop {
@@ -138,7 +136,7 @@ pub fn answer(engine: &Engine, device: (TenantKey, DeviceKey), call: &MethodCall
         return;
     }
     let action = PushAction::MethodOutcome { request: call.request, outcome };
-    let push = Push { tenant: device.0, device: device.1, module: None, epoch: 0, action };
+    let push = Push { tenant: device.0, device: device.1, epoch: 0, action };
     let (caller, to) = (engine.clone(), InstanceId(call.reply_to.clone()));
     engine.tasks().spawn(async move {
         let Ok(body) = serde_json::to_vec(&push) else { return };
@@ -238,7 +236,7 @@ async fn attempt(
             expires_ms: engine.clock().now_ms().saturating_add(waits),
         },
     };
-    let push = Push { tenant, device, module: invocation.module.cloned(), epoch: holder.epoch, action };
+    let push = Push { tenant, device, epoch: holder.epoch, action };
     if !connections::send(engine, &InstanceId(holder.instance), &push).await {
         return Ok(MethodOutcome::Unreachable);
     }

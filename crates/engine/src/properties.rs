@@ -53,7 +53,7 @@ pub async fn write(engine: &Engine, caller: &Caller, id: &DeviceId, write: Write
         desired: Some(&split.desired).filter(|desired| written(desired)),
         reported: None,
     };
-    events::patched(&tx, &caller.scope, id, (&twin, patches), engine.clock().now());
+    events::patched(&tx, &caller.scope, &id.clone().into(), (&twin, patches), engine.clock().now());
     failures::count(engine, caller.scope.tenant, "c2d.property.update.success", 1);
     let names = json!({
         "properties": split.desired.keys().collect::<Vec<_>>(),

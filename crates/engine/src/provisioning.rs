@@ -15,8 +15,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use metrics::counter;
 use muster_model::{
-    Actor, ActorKind, Caller, DeviceId, EnrollmentGroupId, IdScope, Permission, RegistrationId, Scope, SystemScope,
-    TenantId,
+    Actor, ActorKind, Caller, DeviceId, DeviceKey, EnrollmentGroupId, IdScope, Permission, RegistrationId, Scope,
+    SystemScope, TenantId,
     access::Permissions,
     device::{Device, SymmetricKeys, Twin},
     event::FailureCode,
@@ -486,7 +486,7 @@ impl DpsSession {
         wire_twin::replace_desired(&mut twin, &Map::new(), engine.clock().now())?;
         self.begin_twin(&mut twin, engine.clock().now())?;
         twins::update(tx, &self.scope, device.key, &twin).await?;
-        events::replaced(tx, engine, &self.scope, (device, &twin)).await?;
+        events::replaced(tx, engine, &self.scope, (device, None, &twin)).await?;
         let caller = self.caller();
         audit::record(tx, engine, &caller, Entry::new("reset", "device", &device.id)).await
     }
@@ -559,6 +559,27 @@ pub(crate) async fn first_contact(
     Ok(())
 }
 
+/// Notes the model that a module says it follows.
+pub(crate) async fn module_contact(engine: &Engine, session: &DeviceSession, model: &str) -> Result<(), EngineError> {
+    if model.len() > MAX_MODEL_BYTES {
+        return Ok(());
+    }
+    let scope = session.scope();
+    let tx = engine.store().begin(&scope).await?;
+    note_model(&tx, &scope, session.device, model).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn note_model(tx: &Tx, scope: &Scope, device: DeviceKey, model: &str) -> Result<(), EngineError> {
+    let mut twin = twins::lock(tx, scope, device).await?;
+    if twin.model_id.as_deref() != Some(model) {
+        twin.model_id = Some(model.to_owned());
+        twin.version += 1;
+        twins::update(tx, scope, device, &twin).await?;
+    }
+    Ok(())
+}
+
 /// Notes that the device has come through provisioning, and gives it the template of its model where it has none.
 async fn introduce(
     tx: &Tx,
@@ -573,12 +594,7 @@ async fn introduce(
         device.template = templates::find_by_model(tx, &caller.scope, model).await?;
     }
     if let Some(model) = model {
-        let mut twin = twins::lock(tx, &caller.scope, device.key).await?;
-        if twin.model_id.as_deref() != Some(model) {
-            twin.model_id = Some(model.to_owned());
-            twin.version += 1;
-            twins::update(tx, &caller.scope, device.key, &twin).await?;
-        }
+        note_model(tx, &caller.scope, device.key, model).await?;
     }
     if device == before {
         return Ok(device);

@@ -108,7 +108,7 @@ impl Pushes {
         }
         let action = PushAction::Disconnect { reason: "the device itself has connected".into() };
         let (tenant, device) = (session.tenant, session.device);
-        self.deliver(Push { tenant, device, module: None, epoch: session.epoch - 1, action });
+        self.deliver(Push { tenant, device, epoch: session.epoch - 1, action });
     }
 
     /// The state stays whole whatever panics, so a poisoned lock is still good.

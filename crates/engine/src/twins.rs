@@ -88,7 +88,7 @@ async fn report(engine: &Engine, session: &DeviceSession, payload: &[u8]) -> Res
     let version = twin::patch_reported(&mut twin, &patch, now)?;
     twins::update(&tx, &scope, session.device, &twin).await?;
     let patches = Patches { reported: Some(&patch), ..Patches::default() };
-    events::patched(&tx, &scope, &session.device_id, (&twin, patches), now);
+    events::patched(&tx, &scope, &session.address(), (&twin, patches), now);
     tx.commit().await?;
     let changed = LiveEvent::Properties { device: session.device_id.clone() };
     engine.live().publish(session.tenant, vec![changed]).await;
@@ -124,9 +124,9 @@ pub async fn update_desired(
     match change {
         Change::Merge => {
             let patches = Patches { desired: Some(patch), ..Patches::default() };
-            events::patched(&tx, &caller.scope, id, (&twin, patches), engine.clock().now());
+            events::patched(&tx, &caller.scope, &id.clone().into(), (&twin, patches), engine.clock().now());
         }
-        Change::Replace => events::replaced(&tx, engine, &caller.scope, (&device, &twin)).await?,
+        Change::Replace => events::replaced(&tx, engine, &caller.scope, (&device, None, &twin)).await?,
     }
     let names = patch.keys().map(|key| Value::from(key.as_str())).collect();
     let details = Map::from_iter([("desired".to_owned(), Value::Array(names))]);

@@ -51,9 +51,14 @@ impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
         let message = error.to_string();
         match error {
+            EngineError::NotFound { kind: "module", .. } => Self::new(404, 404_010, message),
+            EngineError::NotFound { kind: "job", .. } => Self::new(404, 404_002, message),
+            EngineError::NotFound { kind: "configuration", .. } => Self::new(404, 404_003, message),
             EngineError::NotFound { .. } => Self::new(404, 404_001, message),
             EngineError::Invalid { .. } => Self::new(400, 400_004, message),
             EngineError::Denied(_) | EngineError::Unauthenticated => Self::new(401, 401_002, message),
+            EngineError::Conflict { kind: "module", .. } => Self::new(409, 409_301, message),
+            EngineError::Conflict { kind: "job" | "configuration", .. } => Self::new(409, 409_002, message),
             EngineError::Conflict { .. } => Self::new(409, 409_001, message),
             EngineError::PreconditionFailed { .. } => Self::new(412, 412_002, message),
             EngineError::TooMany { .. } => Self::throttled(),

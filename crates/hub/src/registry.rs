@@ -3,7 +3,7 @@
 use crate::mailbox::{Close, Desired, Mailbox};
 use muster_engine::hub_auth::DeviceSession;
 use muster_model::{
-    DeviceKey, ModuleId, TenantKey,
+    DeviceKey, TenantKey,
     push::{MethodCall, Push, PushAction},
 };
 use std::{
@@ -29,7 +29,6 @@ struct Live {
 pub(crate) struct Identity {
     tenant: TenantKey,
     device: DeviceKey,
-    module: Option<ModuleId>,
 }
 
 struct Entry {
@@ -48,13 +47,8 @@ pub(crate) struct Registered {
 impl Registry {
     /// Enters a connection; an older one of the same identity is told to end. Where a newer one has been quicker, it
     /// is this one that is told.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        session: &DeviceSession,
-        module: Option<ModuleId>,
-        mailbox: Arc<Mailbox>,
-    ) -> Registered {
-        let identity = Identity { tenant: session.tenant, device: session.device, module };
+    pub(crate) fn enter(self: &Arc<Self>, session: &DeviceSession, mailbox: Arc<Mailbox>) -> Registered {
+        let identity = Identity { tenant: session.tenant, device: session.device };
         let mut live = self.lock();
         if live.stopping {
             mailbox.close(Close::Stopping);
@@ -78,7 +72,7 @@ impl Registry {
     /// Hands a push to the connection it is meant for. One that is gone needs none: the device reads its twin and its
     /// messages when it comes back. A direct method that can not be handed over comes back.
     pub(crate) fn deliver(&self, push: Push) -> Result<(), MethodCall> {
-        let identity = Identity { tenant: push.tenant, device: push.device, module: push.module };
+        let identity = Identity { tenant: push.tenant, device: push.device };
         let live = self.lock();
         let Some(entry) = live.connections.get(&identity) else {
             return match push.action {
@@ -135,6 +129,8 @@ mod tests {
             tenant_id: TenantId::parse("demo").expect("a tenant id"),
             device: DeviceKey(7),
             device_id: DeviceId::parse("d").expect("a device id"),
+            module: None,
+            source: DeviceKey(7),
             partition: 0,
             epoch,
             expires_at: None,
@@ -144,15 +140,15 @@ mod tests {
     }
 
     fn push(epoch: i64, action: PushAction) -> Push {
-        Push { tenant: TenantKey(1), device: DeviceKey(7), module: None, epoch, action }
+        Push { tenant: TenantKey(1), device: DeviceKey(7), epoch, action }
     }
 
     #[tokio::test]
     async fn a_newer_connection_closes_the_older_and_keeps_its_place() {
         let registry = Arc::new(Registry::default());
         let (old, new) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
-        let first = registry.enter(&session(1), None, old.clone());
-        let _second = registry.enter(&session(2), None, new.clone());
+        let first = registry.enter(&session(1), old.clone());
+        let _second = registry.enter(&session(2), new.clone());
         assert_eq!(old.take().await.close, Some(Close::TakenOver));
         drop(first);
         registry.deliver(push(2, PushAction::Disconnect { reason: "blocked".into() })).expect("handed over");
@@ -163,7 +159,7 @@ mod tests {
     async fn pushes_reach_the_session_they_are_meant_for() {
         let registry = Arc::new(Registry::default());
         let mailbox = Arc::new(Mailbox::default());
-        let _registered = registry.enter(&session(5), None, mailbox.clone());
+        let _registered = registry.enter(&session(5), mailbox.clone());
         let desired = |version| PushAction::Desired { patch: serde_json::Map::new(), version };
         registry.deliver(push(6, desired(1))).expect("handed over");
         registry.deliver(push(4, PushAction::Disconnect { reason: "taken over".into() })).expect("handed over");
@@ -178,8 +174,8 @@ mod tests {
     async fn a_connection_that_was_overtaken_ends_itself() {
         let registry = Arc::new(Registry::default());
         let (newer, older) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
-        let _newer = registry.enter(&session(2), None, newer.clone());
-        drop(registry.enter(&session(1), None, older.clone()));
+        let _newer = registry.enter(&session(2), newer.clone());
+        drop(registry.enter(&session(1), older.clone()));
         assert_eq!(older.take().await.close, Some(Close::TakenOver));
         registry.deliver(push(2, PushAction::Disconnect { reason: "deleted".into() })).expect("handed over");
         assert_eq!(newer.take().await.close, Some(Close::Service("deleted".into())));
@@ -190,7 +186,7 @@ mod tests {
         let registry = Arc::new(Registry::default());
         registry.stop();
         let mailbox = Arc::new(Mailbox::default());
-        let _registered = registry.enter(&session(1), None, mailbox.clone());
+        let _registered = registry.enter(&session(1), mailbox.clone());
         assert_eq!(mailbox.take().await.close, Some(Close::Stopping));
     }
 
@@ -207,7 +203,7 @@ mod tests {
         let action = PushAction::Method { call: call.clone() };
         assert_eq!(registry.deliver(push(1, action.clone())), Err(call.clone()));
         let mailbox = Arc::new(Mailbox::default());
-        let _registered = registry.enter(&session(1), None, mailbox.clone());
+        let _registered = registry.enter(&session(1), mailbox.clone());
         assert_eq!(registry.deliver(push(1, action)), Ok(()));
         assert_eq!(mailbox.take().await.calls, [call]);
     }

@@ -1,6 +1,6 @@
 //! Devices, their twins and their credentials.
 
-use crate::{DeviceId, DeviceKey, TemplateId};
+use crate::{DeviceId, DeviceKey, ModuleId, TemplateId};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,18 @@ pub struct Device {
     pub status_changed_at: Option<DateTime<Utc>>,
     /// When it connected, or disconnected, the last time.
     pub connection_changed_at: Option<DateTime<Utc>>,
+}
+
+/// A module of a device: it connects, has a twin and answers methods as a device does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Module {
+    /// Its id inside its device.
+    pub id: ModuleId,
+    /// What it has as a device has it: number, etag, generation, times, connection. The id in it is its device's, and it may
+    /// connect where its device may.
+    pub identity: Device,
+    /// Who manages it, where somebody said so.
+    pub managed_by: Option<String>,
 }
 
 /// The one status shown for a device (`iot-central.md` §5).
@@ -103,6 +115,8 @@ pub struct Twin {
     pub reported_metadata: Map<String, Value>,
     /// Tags; cloud properties are stored under their names.
     pub tags: Map<String, Value>,
+    /// The configurations that are applied to it, by their ids.
+    pub configurations: Map<String, Value>,
     /// The model id the device announced.
     pub model_id: Option<String>,
     /// Raised with each change of anything in the twin.

@@ -113,6 +113,12 @@ text_id!(/// A device's id as Azure IoT Hub defines it; case-sensitive.
 text_id!(/// A module's id inside its device.
     ModuleId, "module id", "1 to 128 letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '", 128,
     |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:.+%_#*?!(),=@;$'".contains(&b)));
+text_id!(/// A job's id.
+    JobId, "job id", "1 to 64 letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '", 64,
+    |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:.+%_#*?!(),=@;$'".contains(&b)));
+text_id!(/// A configuration's id: what a service wants of many devices.
+    ConfigurationId, "configuration id", "1 to 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '", 128,
+    |t| t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-:+%_#*?!(),=@;'".contains(&b)));
 text_id!(/// A certificate authority that a tenant has uploaded.
     AuthorityId, "certificate authority id", "1 to 128 letters, digits and - . _ :", 128,
     |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b)));
@@ -144,6 +150,68 @@ text_id!(/// The name of an uploaded file inside its device; `/` parts folders. 
     |t| t.chars().count() <= 1024
         && !t.contains(|c: char| c == '\\' || c.is_control())
         && t.split('/').all(|part| !matches!(part, "" | "." | "..")));
+
+/// A device, or a module of one: what connects, has a twin and answers methods. It is written `device` or
+/// `device/module`; no id has a slash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    /// The device.
+    pub device: DeviceId,
+    /// Its module, where it is one.
+    pub module: Option<ModuleId>,
+}
+
+impl Address {
+    /// What it is, for messages.
+    pub fn kind(&self) -> &'static str {
+        if self.module.is_some() { "module" } else { "device" }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.module {
+            None => self.device.fmt(f),
+            Some(module) => write!(f, "{}/{module}", self.device),
+        }
+    }
+}
+
+impl From<DeviceId> for Address {
+    fn from(device: DeviceId) -> Self {
+        Self { device, module: None }
+    }
+}
+
+impl From<(DeviceId, ModuleId)> for Address {
+    fn from((device, module): (DeviceId, ModuleId)) -> Self {
+        Self { device, module: Some(module) }
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match text.split_once('/') {
+            None => Ok(Self { device: text.parse()?, module: None }),
+            Some((device, module)) => Ok(Self { device: device.parse()?, module: Some(module.parse()?) }),
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
 
 uuid_id!(/// An upload of a file that a device has been granted (`correlationId`).
     UploadId);
@@ -182,5 +250,11 @@ mod tests {
             assert!(FileName::parse(bad).is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<DeviceId>("\"a/b\"").is_err());
+        for address in ["d", "d/m", "a?b/$'"] {
+            assert_eq!(address.parse::<Address>().map(|read| read.to_string()).as_deref(), Ok(address));
+        }
+        for bad in ["", "/m", "d/", "d/m/x", "a b"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
     }
 }

@@ -1,20 +1,17 @@
 //! What is pushed over the bus to the hub instance that holds a device's connection, and what comes back.
 
-use crate::{DeviceKey, ModuleId, TenantKey};
+use crate::{DeviceKey, TenantKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A push to a connected device.
+/// A push to a connected device, or to a module of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Push {
     /// The device's tenant.
     pub tenant: TenantKey,
-    /// The device.
+    /// The device's number, or the module's own.
     pub device: DeviceKey,
-    /// Its module, where it is meant for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub module: Option<ModuleId>,
     /// The epoch of the session it is meant for; an older session ignores it.
     pub epoch: i64,
     /// What to do.

@@ -1,6 +1,9 @@
 //! Device identities and twins as IoT Hub's service API shows them (`iot-hub-wire.md` §6).
 
-use crate::device::{Device, SymmetricKeys, Twin};
+use crate::{
+    ModuleId,
+    device::{Device, Module, SymmetricKeys, Twin},
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
@@ -52,14 +55,35 @@ impl Proof {
             }
         }
     }
+
+    fn document(&self) -> Value {
+        let keys = match self {
+            Self::Sas(keys) => json!({"primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key}),
+            Self::SelfSigned { .. } | Self::CertificateAuthority => json!({"primaryKey": null, "secondaryKey": null}),
+        };
+        json!({"symmetricKey": keys, "x509Thumbprint": self.thumbprints(), "type": self.kind()})
+    }
+}
+
+/// The module's identity, keys included.
+pub fn module(module: &Module, facts: &Facts) -> Value {
+    let identity = &module.identity;
+    json!({
+        "moduleId": module.id,
+        "managedBy": module.managed_by,
+        "deviceId": identity.id,
+        "generationId": identity.generation,
+        "etag": identity.etag,
+        "connectionState": connection_state(identity),
+        "connectionStateUpdatedTime": time(identity.connection_changed_at),
+        "lastActivityTime": time(identity.last_seen),
+        "cloudToDeviceMessageCount": facts.messages,
+        "authentication": facts.proof.document(),
+    })
 }
 
 /// The identity, keys included.
 pub fn identity(device: &Device, facts: &Facts) -> Value {
-    let keys = match &facts.proof {
-        Proof::Sas(keys) => json!({"primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key}),
-        Proof::SelfSigned { .. } | Proof::CertificateAuthority => json!({"primaryKey": null, "secondaryKey": null}),
-    };
     json!({
         "deviceId": device.id,
         "generationId": device.generation,
@@ -71,17 +95,13 @@ pub fn identity(device: &Device, facts: &Facts) -> Value {
         "statusUpdatedTime": time(device.status_changed_at),
         "lastActivityTime": time(device.last_seen),
         "cloudToDeviceMessageCount": facts.messages,
-        "authentication": {
-            "symmetricKey": keys,
-            "x509Thumbprint": facts.proof.thumbprints(),
-            "type": facts.proof.kind(),
-        },
+        "authentication": facts.proof.document(),
         "capabilities": {"iotEdge": false},
     })
 }
 
-/// The twin as services see it.
-pub fn twin(device: &Device, twin: &Twin, facts: &Facts) -> Value {
+/// The twin as services see it: of a device, or of this module of it.
+pub fn twin(device: &Device, module: Option<&ModuleId>, twin: &Twin, facts: &Facts) -> Value {
     let mut document = json!({
         "deviceId": device.id,
         "etag": twin.etag(),
@@ -102,9 +122,16 @@ pub fn twin(device: &Device, twin: &Twin, facts: &Facts) -> Value {
         },
         "capabilities": {"iotEdge": false},
     });
-    if let (Some(reason), Some(document)) = (&device.status_reason, document.as_object_mut()) {
-        document.insert("statusReason".into(), reason.as_str().into());
+    if let (false, Some(document)) = (twin.configurations.is_empty(), document.as_object_mut()) {
+        document.insert("configurations".into(), twin.configurations.clone().into());
     }
+    let mut add = |name: &str, value: Option<&str>| {
+        if let (Some(value), Some(document)) = (value, document.as_object_mut()) {
+            document.insert(name.into(), value.into());
+        }
+    };
+    add("statusReason", device.status_reason.as_deref());
+    add("moduleId", module.map(ModuleId::as_str));
     document
 }
 
@@ -165,7 +192,7 @@ mod tests {
         assert_eq!(identity["connectionStateUpdatedTime"], "1970-01-01T00:00:00.000Z");
         assert_eq!(identity["cloudToDeviceMessageCount"], 2);
         let new = Twin { desired_version: 1, reported_version: 1, version: 2, service_version: 1, ..Twin::default() };
-        let twin = twin(&device(), &new, &facts);
+        let twin = twin(&device(), None, &new, &facts);
         assert_eq!(
             (&twin["etag"], &twin["deviceEtag"], &twin["version"]),
             (&json!("AAAAAAAAAAE="), &json!("1"), &json!(2))

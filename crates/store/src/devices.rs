@@ -2,7 +2,7 @@
 
 use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, files, keys, twins};
 use chrono::{DateTime, Utc};
-use muster_model::{DeviceId, DeviceKey, Scope, SystemScope, TemplateId, TenantId, TenantKey, device::Device};
+use muster_model::{Address, DeviceId, DeviceKey, Scope, SystemScope, TemplateId, TenantId, TenantKey, device::Device};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, QueryFilter, QueryResult, QuerySelect, Value,
@@ -45,15 +45,19 @@ pub struct DeviceFilter {
     pub enabled: Option<bool>,
 }
 
-/// A device that may be the one that connects under an id; more than one tenant may have that id.
+/// A device, or a module of one, that may be the one that connects under an id; more than one tenant may have that id.
 #[derive(Clone)]
 pub struct Candidate {
     /// The tenant's number.
     pub tenant: TenantKey,
     /// The tenant's id.
     pub tenant_id: TenantId,
-    /// The device.
+    /// Which it is.
+    pub address: Address,
+    /// Its number.
     pub device: DeviceKey,
+    /// The number of the device that it is a module of.
+    pub parent: Option<DeviceKey>,
     /// May it connect?
     pub enabled: bool,
     /// Has it come through provisioning or connected once?
@@ -165,7 +169,7 @@ pub async fn count(tx: &Tx, scope: &Scope, filter: &DeviceFilter) -> Result<i64,
 }
 
 /// Writes name, template, enabled (with its reason and time), provisioned and simulated; the device comes back with its new etag.
-/// [`StoreError::Stale`] where the stored etag is not `device.etag`.
+/// Its modules may connect where it may. [`StoreError::Stale`] where the stored etag is not `device.etag`.
 pub async fn update(tx: &Tx, scope: &Scope, device: &Device) -> Result<Device, StoreError> {
     let version = i64::from_str_radix(&device.etag, 16).map_err(|_| StoreError::stale("device", &device.id))?;
     let update = row::Entity::update_many()
@@ -184,10 +188,12 @@ pub async fn update(tx: &Tx, scope: &Scope, device: &Device) -> Result<Device, S
         get(tx, scope, &device.id).await?;
         return Err(StoreError::stale("device", &device.id));
     }
+    let modules = "update device set enabled = $2 where parent = $1 and enabled <> $2";
+    tx.execute(modules, [device.key.0.into(), device.enabled.into()]).await?;
     Ok(Device { etag: etag(version + 1), ..device.clone() })
 }
 
-/// Removes the device with its twin, keys, sessions and last values, and clears its alerts. History stays until it
+/// Removes the device with its modules, twin, keys, sessions and last values, and clears its alerts. History stays until it
 /// is purged: numbers are never used again, so nobody can reach it.
 pub async fn delete(tx: &Tx, scope: &Scope, id: &DeviceId, now: DateTime<Utc>) -> Result<(), StoreError> {
     let device = get(tx, scope, id).await?;
@@ -201,7 +207,7 @@ pub async fn delete(tx: &Tx, scope: &Scope, id: &DeviceId, now: DateTime<Utc>) -
     tx.execute(registrations, [tenant.into(), id.as_str().into()]).await?;
     tx.execute("delete from latest where device = $1", [device.key.0.into()]).await?;
     files::doom_all(tx, device.key, now).await?;
-    // Twin, keys, session, uploads, files and subscriptions go with it by their foreign keys.
+    // Modules, twin, keys, session, uploads, files and subscriptions go with it by their foreign keys.
     tx.execute("delete from device where tenant = $1 and key = $2", [tenant.into(), device.key.0.into()]).await?;
     Ok(())
 }
@@ -233,28 +239,40 @@ pub async fn set_credentials(tx: &Tx, scope: &Scope, device: DeviceKey, encrypte
     Ok(())
 }
 
-/// The devices with this id in all tenants, at most `limit`.
-pub async fn candidates(tx: &Tx, _: &SystemScope, id: &DeviceId, limit: u32) -> Result<Vec<Candidate>, StoreError> {
-    let sql = "select tenant.key as tenant, tenant.id as tenant_id, device.key, device.enabled, device.provisioned,
-                      device.template, device_credential.encrypted
+/// The devices and modules with this address in all tenants, at most `limit`.
+pub async fn candidates(tx: &Tx, _: &SystemScope, id: &Address, limit: u32) -> Result<Vec<Candidate>, StoreError> {
+    let sql = "select tenant.key as tenant, tenant.id as tenant_id, device.id, device.key, device.parent,
+                      device.enabled, device.provisioned, device.template, device_credential.encrypted
                  from device join tenant on tenant.key = device.tenant
                  left join device_credential on device_credential.device = device.key
                 where device.id = $1 order by device.key limit $2";
-    let rows = tx.rows(sql, [id.as_str().into(), i64::from(limit.min(MAX_PAGE)).into()]).await?;
+    let rows = tx.rows(sql, [id.to_string().into(), i64::from(limit.min(MAX_PAGE)).into()]).await?;
     rows.iter().map(candidate).collect()
 }
 
-const DEVICES: &str = "select device.key, device.id, device.display_name, device.template, device.enabled,
-        device.provisioned, device.simulated, device.version, device.generation, device.created_ms,
-        device.status_reason, device.status_changed_ms, latest.seen_ms, hub_session.connected_ms,
-        hub_session.ended_ms, hub_session.instance
-    from device
-    left join latest on latest.device = device.key
-    left join hub_session on hub_session.device = device.key
-    where device.tenant = $1";
+/// Devices and modules as rows, with what other tables know of them.
+macro_rules! identities {
+    ($condition:literal) => {
+        concat!(
+            "select device.key, device.id, device.display_name, device.template, device.enabled,
+                    device.provisioned, device.simulated, device.version, device.generation, device.created_ms,
+                    device.status_reason, device.status_changed_ms, device.managed_by, latest.seen_ms,
+                    hub_session.connected_ms, hub_session.ended_ms, hub_session.instance
+               from device
+               left join latest on latest.device = device.key
+               left join hub_session on hub_session.device = device.key
+              where device.tenant = $1 and ",
+            $condition
+        )
+    };
+}
+pub(crate) use identities;
+
+const DEVICES: &str = identities!("device.parent is null");
 
 const COUNT: &str = "select count(*) as devices
-    from device left join hub_session on hub_session.device = device.key where device.tenant = $1";
+    from device left join hub_session on hub_session.device = device.key
+    where device.tenant = $1 and device.parent is null";
 
 /// A query on devices with what the filter adds to it.
 fn filtered(select: &str, scope: &Scope, filter: &DeviceFilter) -> (String, Vec<Value>) {
@@ -296,13 +314,18 @@ fn contains(search: &str) -> String {
 }
 
 fn device(row: &QueryResult) -> Result<Device, StoreError> {
+    identity(row, convert::id("device", row.try_get("", "id")?)?)
+}
+
+/// A row as a device of this id.
+pub(crate) fn identity(row: &QueryResult, id: DeviceId) -> Result<Device, StoreError> {
     let connected = row.try_get::<Option<String>>("", "instance")?.is_some();
     let seen: Option<i64> = row.try_get("", "seen_ms")?;
     let connected_at: Option<i64> = row.try_get("", "connected_ms")?;
     let ended: Option<i64> = row.try_get("", "ended_ms")?;
     Ok(Device {
         key: DeviceKey(row.try_get("", "key")?),
-        id: convert::id("device", row.try_get("", "id")?)?,
+        id,
         display_name: row.try_get("", "display_name")?,
         template: template(row)?,
         enabled: row.try_get("", "enabled")?,
@@ -323,7 +346,9 @@ fn candidate(row: &QueryResult) -> Result<Candidate, StoreError> {
     Ok(Candidate {
         tenant: TenantKey(row.try_get("", "tenant")?),
         tenant_id: convert::id("tenant", row.try_get("", "tenant_id")?)?,
+        address: convert::id("device", row.try_get("", "id")?)?,
         device: DeviceKey(row.try_get("", "key")?),
+        parent: row.try_get::<Option<i64>>("", "parent")?.map(DeviceKey),
         enabled: row.try_get("", "enabled")?,
         provisioned: row.try_get("", "provisioned")?,
         template: template(row)?,

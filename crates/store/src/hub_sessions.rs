@@ -154,14 +154,23 @@ pub async fn holder(
                  from hub_session join hub_instance on hub_instance.id = hub_session.instance
                 where hub_session.device = $1 and hub_instance.lease_ms > $2";
     let row = tx.row(sql, [keys::in_scope(scope, device)?.into(), now.timestamp_millis().into()]).await?;
-    row.map(|row| {
-        Ok(Holder {
-            instance: row.try_get("", "instance")?,
-            epoch: row.try_get("", "epoch")?,
-            connected_at: convert::time(row.try_get("", "connected_ms")?),
-        })
-    })
-    .transpose()
+    row.as_ref().map(held_by).transpose()
+}
+
+/// Who holds the connections of a device and of its modules, by leases that live.
+pub async fn holders(
+    tx: &Tx,
+    scope: &Scope,
+    device: DeviceKey,
+    now: DateTime<Utc>,
+) -> Result<Vec<(DeviceKey, Holder)>, StoreError> {
+    let sql = "select hub_session.device, hub_session.instance, hub_session.epoch, hub_session.connected_ms
+                 from hub_session join hub_instance on hub_instance.id = hub_session.instance
+                where (hub_session.device = $1 or hub_session.device in (select key from device where parent = $1))
+                  and hub_instance.lease_ms > $2 limit $3";
+    let values = [keys::in_scope(scope, device)?.into(), now.timestamp_millis().into(), i64::from(MAX_PAGE).into()];
+    let rows = tx.rows(sql, values).await?;
+    rows.iter().map(|row| Ok((DeviceKey(row.try_get("", "device")?), held_by(row)?))).collect()
 }
 
 /// What a device (or one of its modules) had subscribed to, kept for a session that is taken up again.
@@ -197,6 +206,14 @@ pub async fn save_subscriptions(
                on conflict (device, module) do update set filters = excluded.filters";
     tx.execute(sql, [device.into(), module_name(module).into(), json!(filters).into()]).await?;
     Ok(())
+}
+
+fn held_by(row: &QueryResult) -> Result<Holder, StoreError> {
+    Ok(Holder {
+        instance: row.try_get("", "instance")?,
+        epoch: row.try_get("", "epoch")?,
+        connected_at: convert::time(row.try_get("", "connected_ms")?),
+    })
 }
 
 fn ended_session(row: &QueryResult) -> Result<EndedSession, StoreError> {

@@ -12,7 +12,7 @@ pub(crate) use telemetry::Outgoing;
 use crate::{Engine, EngineError, registry_service as registry};
 use chrono::{DateTime, Utc};
 use muster_model::{
-    DeviceId, DeviceKey, Scope,
+    Address, DeviceKey, ModuleId, Scope,
     device::{Device, Twin},
     event::{DeviceEvent, Operation},
     registry as documents,
@@ -32,7 +32,7 @@ pub(crate) fn append(tx: &Tx, scope: &Scope, event: DeviceEvent) {
 /// A connection that begins or ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection<'a> {
-    pub(crate) device: &'a DeviceId,
+    pub(crate) address: &'a Address,
     pub(crate) key: DeviceKey,
     pub(crate) epoch: i64,
     pub(crate) at: DateTime<Utc>,
@@ -51,7 +51,8 @@ impl Connection<'_> {
 
     fn changed(&self, tx: &Tx, scope: &Scope, operation: Operation, step: u64) {
         let body = json!({ "sequenceNumber": self.sequence_number(step) });
-        append(tx, scope, DeviceEvent { at: self.at, device: self.device.clone(), module: None, operation, body });
+        let Address { device, module } = self.address.clone();
+        append(tx, scope, DeviceEvent { at: self.at, device, module, operation, body });
     }
 
     /// Greater than every earlier one of this id: a device made anew has a greater number, a later connection a greater
@@ -64,17 +65,22 @@ impl Connection<'_> {
 /// Tells that a device was made; its twin is as it begins.
 pub(crate) async fn created(tx: &Tx, engine: &Engine, scope: &Scope, device: &Device) -> Result<(), EngineError> {
     let twin = twins::get(tx, scope, device.key).await?;
-    whole(tx, engine, scope, (device, &twin), Operation::CreateDeviceIdentity).await
+    whole(tx, engine, scope, (device, None, &twin), Operation::CreateDeviceIdentity).await
 }
 
 /// Tells that a device is about to be deleted.
 pub(crate) async fn deleted(tx: &Tx, engine: &Engine, scope: &Scope, device: &Device) -> Result<(), EngineError> {
     let twin = twins::get(tx, scope, device.key).await?;
-    whole(tx, engine, scope, (device, &twin), Operation::DeleteDeviceIdentity).await
+    whole(tx, engine, scope, (device, None, &twin), Operation::DeleteDeviceIdentity).await
 }
 
 /// Tells that a twin was replaced.
-pub(crate) async fn replaced(tx: &Tx, engine: &Engine, scope: &Scope, of: (&Device, &Twin)) -> Result<(), EngineError> {
+pub(crate) async fn replaced(
+    tx: &Tx,
+    engine: &Engine,
+    scope: &Scope,
+    of: (&Device, Option<&ModuleId>, &Twin),
+) -> Result<(), EngineError> {
     whole(tx, engine, scope, of, Operation::ReplaceTwin).await
 }
 
@@ -82,13 +88,13 @@ async fn whole(
     tx: &Tx,
     engine: &Engine,
     scope: &Scope,
-    (device, twin): (&Device, &Twin),
+    (device, module, twin): (&Device, Option<&ModuleId>, &Twin),
     operation: Operation,
 ) -> Result<(), EngineError> {
     let facts = registry::facts(tx, engine, scope, &[device.key]).await?;
-    let body = documents::twin(device, twin, facts.of(device.key));
-    let (at, device) = (engine.clock().now(), device.id.clone());
-    append(tx, scope, DeviceEvent { at, device, module: None, operation, body });
+    let body = documents::twin(device, module, twin, facts.of(device.key));
+    let (at, device, module) = (engine.clock().now(), device.id.clone(), module.cloned());
+    append(tx, scope, DeviceEvent { at, device, module, operation, body });
     Ok(())
 }
 
@@ -104,7 +110,7 @@ pub(crate) struct Patches<'a> {
 pub(crate) fn patched(
     tx: &Tx,
     scope: &Scope,
-    device: &DeviceId,
+    address: &Address,
     (twin, patches): (&Twin, Patches<'_>),
     at: DateTime<Utc>,
 ) {
@@ -129,20 +135,21 @@ pub(crate) fn patched(
     if !properties.is_empty() {
         body.insert("properties".into(), Value::Object(properties));
     }
-    let (device, body) = (device.clone(), Value::Object(body));
-    append(tx, scope, DeviceEvent { at, device, module: None, operation: Operation::UpdateTwin, body });
+    let (Address { device, module }, body) = (address.clone(), Value::Object(body));
+    append(tx, scope, DeviceEvent { at, device, module, operation: Operation::UpdateTwin, body });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_model::DeviceId;
 
     #[test]
     fn sequence_numbers_grow_with_each_change_of_a_connection() {
-        let device = DeviceId::parse("d").expect("a device id");
+        let address = Address::from(DeviceId::parse("d").expect("a device id"));
         let number = |key, epoch, step| {
             let at = DateTime::UNIX_EPOCH;
-            Connection { device: &device, key: DeviceKey(key), epoch, at }.sequence_number(step)
+            Connection { address: &address, key: DeviceKey(key), epoch, at }.sequence_number(step)
         };
         let numbers = [number(5, 1, 0), number(5, 1, 1), number(5, 2, 0), number(5, 300, 1), number(6, 1, 0)];
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");

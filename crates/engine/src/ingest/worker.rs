@@ -51,7 +51,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// Starts the worker's tasks: a consumer for each partition, the writer of last known values, the sender of outgoing
-/// work, the simulator and the one that removes what is old.
+/// work, the runner of jobs, the one that applies configurations, the simulator and the one that removes what is old.
 pub fn start(engine: &Engine, stop: &CancellationToken, tasks: &TaskTracker) {
     let consumers = TaskTracker::new();
     for partition in 0..engine.partitions() {
@@ -60,6 +60,8 @@ pub fn start(engine: &Engine, stop: &CancellationToken, tasks: &TaskTracker) {
     consumers.close();
     tasks.spawn(flush_latest(engine.clone(), stop.clone(), consumers));
     tasks.spawn(notify::run(engine.clone(), stop.clone()));
+    tasks.spawn(crate::configurations::run(engine.clone(), stop.clone()));
+    tasks.spawn(crate::jobs::run(engine.clone(), stop.clone()));
     tasks.spawn(crate::simulator::run(engine.clone(), stop.clone()));
     tasks.spawn(crate::housekeeping::run(engine.clone(), stop.clone()));
 }

@@ -166,6 +166,8 @@ impl Fleet {
             tenant_id: tenant.id.clone(),
             device: device.key,
             device_id: device.id.clone(),
+            module: None,
+            source: device.key,
             partition: hub_auth::partition_of(tenant.key, device.key, self.engine.partitions()),
             epoch: 0,
             expires_at: None,

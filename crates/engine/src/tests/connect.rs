@@ -70,7 +70,7 @@ async fn either_key_connects_and_nothing_else() {
         peer,
         chain: &[],
     };
-    assert!(refused(hub_auth::authenticate(&home.engine, connect).await), "modules are not known");
+    assert!(refused(hub_auth::authenticate(&home.engine, connect).await), "a module is none of its device");
     home.advance(Duration::hours(1) + Duration::seconds(299));
     assert!(connect_to(&home, HOST, "pump-1", Some(&good)).await.is_ok(), "clocks drift");
     home.advance(Duration::seconds(2));

@@ -3,12 +3,15 @@
 mod access;
 mod c2d;
 mod certificates;
+mod configurations;
 mod connect;
 mod credentials;
 mod devices;
 mod documents;
 mod enrollments;
 mod events;
+mod jobs;
+mod modules;
 mod provisioning;
 mod registry;
 mod simulation;

@@ -5,6 +5,7 @@ use crate::{
     EngineError,
     authentication::Authentication,
     precondition::IfMatch,
+    queries,
     registry_service::{self as registry, Identity, Statistics},
     twins_service as twins,
 };
@@ -52,7 +53,7 @@ async fn a_service_changes_a_twin_under_its_etag() {
     let tenant = home.tenant("plant").await;
     let session = session(&home, &tenant, "pump-1").await;
     let mut pushes = home.engine.pushes().await.expect("pushes");
-    let (engine, admin, id) = (&home.engine, &tenant.admin, device("pump-1"));
+    let (engine, admin, id) = (&home.engine, &tenant.admin, device("pump-1").into());
     let before = twins::get(engine, admin, &id).await.expect("a twin");
     assert_eq!((&before["version"], &before["etag"]), (&json!(2), &json!("AAAAAAAAAAE=")));
     let etag = |document: &Value| IfMatch::parse(Some(&format!("\"{}\"", document["etag"].as_str().expect("an etag"))));
@@ -89,12 +90,12 @@ async fn queries_come_in_pages() {
         registry::create(engine, admin, &id, Identity::default()).await.expect("made");
         let tags = object(json!({"even": number % 2 == 0, "n": number}));
         let change = ServiceChange { tags, ..ServiceChange::default() };
-        twins::change(engine, admin, &id, change, &IfMatch::Any).await.expect("changed");
+        twins::change(engine, admin, &id.into(), change, &IfMatch::Any).await.expect("changed");
     }
     let all = async |text: &str, limit| {
         let (mut pages, mut continuation) = (Vec::new(), None);
         loop {
-            let page = registry::query(engine, admin, text, limit, continuation.as_deref()).await.expect("answered");
+            let page = queries::run(engine, admin, text, limit, continuation.as_deref()).await.expect("answered");
             pages.push(Value::Array(page.items));
             continuation = page.continuation;
             if continuation.is_none() {
@@ -112,7 +113,7 @@ async fn queries_come_in_pages() {
     let whole = &all("SELECT * FROM devices WHERE deviceId = 'd-3'", 9).await[0][0];
     assert_eq!((&whole["authenticationType"], &whole["tags"]["n"]), (&json!("sas"), &json!(3)));
     for (text, continuation) in [("SELECT", None), ("SELECT * FROM devices", Some("nonsense"))] {
-        let refused = registry::query(engine, admin, text, 9, continuation).await;
+        let refused = queries::run(engine, admin, text, 9, continuation).await;
         assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{refused:?}");
     }
     home.end().await;

@@ -1,4 +1,4 @@
-//! Many identities at once.
+//! Many identities at once: devices, modules and their twins.
 
 use super::{Service, registry::IdentityBody, reply, twins::TwinBody};
 use crate::{fault::Fault, https};
@@ -7,17 +7,25 @@ use actix_web::{
     web::{self, Bytes, ServiceConfig},
 };
 use muster_engine::{
-    Engine, devices, policies::Right, precondition::IfMatch, registry_service as registry, twins_service as twins,
+    Engine,
+    authentication::{self, Key},
+    devices,
+    modules::{self, ModuleIdentity},
+    policies::Right,
+    precondition::IfMatch,
+    registry_service as registry, twins_service as twins,
 };
-use muster_model::Caller;
+use muster_model::{Address, Caller};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Identities in one request.
+/// Identities in one request, devices and modules.
 const MAX_ITEMS: usize = 100;
 
 pub(super) fn configure(config: &mut ServiceConfig) {
-    config.route("/devices", web::post().to(change_devices));
+    config
+        .route("/devices", web::post().to(change_devices))
+        .route("/devices/keys/regenerate", web::post().to(regenerate_keys));
 }
 
 /// What is to be done with one identity.
@@ -27,6 +35,8 @@ struct Item {
     id: String,
     #[serde(default)]
     module_id: Option<String>,
+    #[serde(default)]
+    managed_by: Option<String>,
     #[serde(default)]
     e_tag: Option<String>,
     #[serde(default, rename = "twinETag")]
@@ -48,9 +58,9 @@ async fn change_devices(service: Service, body: Bytes) -> HttpResponse {
         }
         let mut errors = Vec::new();
         for item in items {
-            let (id, mode) = (item.id.clone(), item.import_mode.clone().unwrap_or_default());
+            let of = (item.id.clone(), item.module_id.clone(), item.import_mode.clone());
             if let Err(fault) = change_one(service.engine(), &caller, item).await {
-                errors.push(error(&id, &mode, &fault));
+                errors.push(error(of, &fault));
             }
         }
         let status = if errors.is_empty() { 200 } else { 400 };
@@ -61,40 +71,105 @@ async fn change_devices(service: Service, body: Bytes) -> HttpResponse {
     service.answer(change.await)
 }
 
-async fn change_one(engine: &Engine, caller: &Caller, item: Item) -> Result<(), Fault> {
-    if item.module_id.is_some_and(|module| !module.is_empty()) {
-        return Err(Fault::new(404, 404_010, "there are no modules here"));
+/// Keys that are to be made anew.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Regeneration {
+    policy_key: String,
+    devices: Vec<Rotated>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rotated {
+    id: String,
+    #[serde(default)]
+    module_id: Option<String>,
+    #[serde(default)]
+    etag: Option<String>,
+}
+
+async fn regenerate_keys(service: Service, body: Bytes) -> HttpResponse {
+    let regenerate = async {
+        let caller = service.may(Right::RegistryWrite)?;
+        let Regeneration { policy_key, devices } = reply::body(&body)?;
+        let key = match policy_key.as_str() {
+            "primaryKey" => Key::Primary,
+            "secondaryKey" => Key::Secondary,
+            _ => return Err(Fault::new(400, 400_004, "policyKey is primaryKey or secondaryKey")),
+        };
+        if devices.len() > MAX_ITEMS {
+            return Err(Fault::new(400, 400_004, format!("at most {MAX_ITEMS} devices are changed at once")));
+        }
+        let (mut rotated, mut errors) = (Vec::new(), Vec::new());
+        for Rotated { id, module_id, etag } in devices {
+            let made = async {
+                let condition = IfMatch::from_body(etag.as_deref());
+                let address = address(&id, module_id.as_ref())?;
+                Ok(authentication::regenerate(service.engine(), &caller, &address, (key, &condition)).await?)
+            };
+            match made.await {
+                Ok(keys) => rotated.push(json!({
+                    "id": id, "moduleId": module_id,
+                    "primaryKey": keys.primary_key, "secondaryKey": keys.secondary_key,
+                })),
+                Err(fault) => errors.push(error((id, module_id, Some("regenerateKeys".into())), &fault)),
+            }
+        }
+        Ok(HttpResponse::Ok().json(json!({"policyKey": policy_key, "errors": errors, "rotatedKeys": rotated})))
+    };
+    service.answer(regenerate.await)
+}
+
+fn address(device: &str, module: Option<&String>) -> Result<Address, Fault> {
+    match module.filter(|module| !module.is_empty()) {
+        None => Ok(reply::device(device)?.into()),
+        Some(module) => Ok(reply::module(&(device.to_owned(), module.clone()))?.into()),
     }
-    let id = reply::device(&item.id)?;
+}
+
+async fn change_one(engine: &Engine, caller: &Caller, item: Item) -> Result<(), Fault> {
+    let address = address(&item.id, item.module_id.as_ref())?;
     let condition = IfMatch::from_body(item.e_tag.as_deref());
-    let twin_condition = IfMatch::from_body(item.twin_etag.as_deref());
     let identity = item.identity.read(&item.id)?;
     let twin = item.twin.merge();
     let mode = item.import_mode.unwrap_or_else(|| "create".into()).to_ascii_lowercase();
-    match mode.as_str() {
-        "create" => {
-            registry::create(engine, caller, &id, identity).await?;
+    let condition = if mode.ends_with("ifmatchetag") { condition } else { IfMatch::Any };
+    let own = ModuleIdentity { managed_by: item.managed_by, authentication: identity.authentication.clone() };
+    match (mode.trim_end_matches("ifmatchetag"), &address.module) {
+        ("create", module) if !mode.ends_with("ifmatchetag") => {
+            match module {
+                None => registry::create(engine, caller, &address.device, identity).await?,
+                Some(module) => modules::create(engine, caller, (&address.device, module), own).await?,
+            };
             if twin.tags.is_some() || twin.desired.is_some() {
-                twins::change(engine, caller, &id, twin, &IfMatch::Any).await?;
+                twins::change(engine, caller, &address, twin, &IfMatch::Any).await?;
             }
         }
-        "update" => drop(registry::update(engine, caller, &id, identity, &IfMatch::Any).await?),
-        "updateifmatchetag" => drop(registry::update(engine, caller, &id, identity, &condition).await?),
-        "delete" => devices::delete(engine, caller, &id, &IfMatch::Any).await?,
-        "deleteifmatchetag" => devices::delete(engine, caller, &id, &condition).await?,
-        "updatetwin" => drop(twins::change(engine, caller, &id, twin, &IfMatch::Any).await?),
-        "updatetwinifmatchetag" => drop(twins::change(engine, caller, &id, twin, &twin_condition).await?),
+        ("update", None) => drop(registry::update(engine, caller, &address.device, identity, &condition).await?),
+        ("update", Some(module)) => {
+            modules::update(engine, caller, (&address.device, module), own, &condition).await?;
+        }
+        ("delete", None) => devices::delete(engine, caller, &address.device, &condition).await?,
+        ("delete", Some(module)) => modules::delete(engine, caller, (&address.device, module), &condition).await?,
+        ("updatetwin", _) => {
+            let condition = match mode.as_str() {
+                "updatetwin" => IfMatch::Any,
+                _ => IfMatch::from_body(item.twin_etag.as_deref()),
+            };
+            twins::change(engine, caller, &address, twin, &condition).await?;
+        }
         _ => return Err(Fault::new(400, 400_004, "the import mode is not known")),
     }
     Ok(())
 }
 
-fn error(id: &str, mode: &str, fault: &Fault) -> Value {
+fn error((id, module, mode): (String, Option<String>, Option<String>), fault: &Fault) -> Value {
     json!({
         "deviceId": id,
         "errorCode": https::name(fault),
         "errorStatus": fault.message,
-        "moduleId": null,
-        "operation": mode,
+        "moduleId": module,
+        "operation": mode.unwrap_or_default(),
     })
 }

@@ -10,6 +10,7 @@ use muster_engine::{
     methods::{self, DEFAULT_RESPONSE_TIMEOUT, Invocation, InvokeError},
     policies::Right,
 };
+use muster_model::Address;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -23,35 +24,32 @@ pub(super) fn configure(config: &mut ServiceConfig) {
 /// A call as clients write it; numbers may be texts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Call {
-    method_name: String,
+pub(super) struct Call {
+    pub(super) method_name: String,
     #[serde(default)]
-    payload: Value,
+    pub(super) payload: Value,
     #[serde(default, deserialize_with = "seconds")]
-    response_timeout_in_seconds: Option<Duration>,
+    pub(super) response_timeout_in_seconds: Option<Duration>,
     #[serde(default, deserialize_with = "seconds")]
-    connect_timeout_in_seconds: Option<Duration>,
+    pub(super) connect_timeout_in_seconds: Option<Duration>,
 }
 
 async fn invoke_device_method(service: Service, id: Path<String>, body: Bytes) -> HttpResponse {
-    let answer = invoke(&service, &id, None, &body).await;
+    let answer = invoke(&service, reply::device(&id).map(Address::from), &body).await;
     service.answer_nested(answer)
 }
 
 async fn invoke_module_method(service: Service, path: Path<(String, String)>, body: Bytes) -> HttpResponse {
-    let (id, module) = path.into_inner();
-    let answer = invoke(&service, &id, Some(&module), &body).await;
+    let answer = invoke(&service, reply::module(&path).map(Address::from), &body).await;
     service.answer_nested(answer)
 }
 
-async fn invoke(service: &Service, id: &str, module: Option<&str>, body: &[u8]) -> Result<HttpResponse, Fault> {
+async fn invoke(service: &Service, address: Result<Address, Fault>, body: &[u8]) -> Result<HttpResponse, Fault> {
     let caller = service.may(Right::ServiceConnect)?;
-    let device = reply::device(id)?;
-    let module = module.map(reply::module).transpose()?;
+    let address = address?;
     let call: Call = reply::body(body)?;
     let invocation = Invocation {
-        device: &device,
-        module: module.as_ref(),
+        address: &address,
         name: &call.method_name,
         payload: &call.payload,
         response_timeout: call.response_timeout_in_seconds.unwrap_or(DEFAULT_RESPONSE_TIMEOUT),
@@ -61,7 +59,7 @@ async fn invoke(service: &Service, id: &str, module: Option<&str>, body: &[u8]) 
     Ok(HttpResponse::Ok().json(json!({"status": answer.status, "payload": answer.payload})))
 }
 
-fn fault(error: InvokeError) -> Fault {
+pub(super) fn fault(error: InvokeError) -> Fault {
     match error {
         InvokeError::NotOnline { .. } => Fault::new(404, 404_103, "Timed out waiting for device to connect."),
         InvokeError::TimedOut { .. } => Fault::new(504, 504_101, "Timed out waiting for the response from device."),
@@ -71,7 +69,7 @@ fn fault(error: InvokeError) -> Fault {
     }
 }
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let seconds = match Value::deserialize(deserializer)? {
         Value::Null => return Ok(None),
         Value::String(text) => text.trim().parse().ok(),

@@ -3,11 +3,15 @@
 
 mod bulk;
 mod caller;
+mod configurations;
+mod digital_twins;
 mod events;
 mod files;
+mod jobs;
 pub(crate) mod lock;
 mod messages;
 mod methods;
+mod modules;
 mod query;
 mod registry;
 mod reply;
@@ -25,6 +29,10 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
     registry::configure(config);
     twins::configure(config);
     methods::configure(config);
+    modules::configure(config);
+    configurations::configure(config);
+    digital_twins::configure(config);
+    jobs::configure(config);
     messages::configure(config);
     events::configure(config);
     files::configure(config);

@@ -1,11 +1,14 @@
-//! Queries over twins.
+//! Queries over twins and jobs.
 
 use super::{Service, reply};
 use actix_web::{
     HttpResponse,
     web::{self, Bytes, ServiceConfig},
 };
-use muster_engine::{policies::Right, registry_service as registry};
+use muster_engine::{
+    policies::Right,
+    queries::{self, Kind},
+};
 use serde::Deserialize;
 
 /// Results in one page.
@@ -29,9 +32,14 @@ async fn query_devices(service: Service, body: Bytes) -> HttpResponse {
         let limit = service.header("x-ms-max-item-count").and_then(|count| count.trim().parse().ok());
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(PAGE).min(MAX_PAGE);
         let continuation = service.header("x-ms-continuation").filter(|text| !text.is_empty());
-        let page = registry::query(service.engine(), &caller, &query, limit, continuation).await?;
+        let page = queries::run(service.engine(), &caller, &query, limit, continuation).await?;
         let mut response = HttpResponse::Ok();
-        response.insert_header(("x-ms-item-type", if page.whole { "Twin" } else { "Raw" }));
+        let kind = match page.kind {
+            Kind::Twin => "Twin",
+            Kind::DeviceJob => "DeviceJob",
+            Kind::Raw => "Raw",
+        };
+        response.insert_header(("x-ms-item-type", kind));
         if let Some(continuation) = page.continuation {
             response.insert_header(("x-ms-continuation", continuation));
         }

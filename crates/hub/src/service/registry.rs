@@ -42,7 +42,7 @@ pub(super) struct IdentityBody {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct AuthenticationBody {
+pub(super) struct AuthenticationBody {
     r#type: Option<String>,
     symmetric_key: Option<KeysBody>,
     x509_thumbprint: Option<ThumbprintsBody>,
@@ -81,7 +81,7 @@ impl IdentityBody {
 
 impl AuthenticationBody {
     /// How the device is to prove who it is; nothing where that stays, or is to be made.
-    fn read(self) -> Result<Option<Authentication>, Fault> {
+    pub(super) fn read(self) -> Result<Option<Authentication>, Fault> {
         let bad = |message: &str| Fault::new(400, 400_004, message);
         let keys = self.symmetric_key.unwrap_or_default();
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());

@@ -38,6 +38,8 @@ pub(super) fn device(id: &str) -> Result<DeviceId, Fault> {
     DeviceId::parse(id).map_err(|error| Fault::new(400, 400_004, error.to_string()))
 }
 
-pub(super) fn module(id: &str) -> Result<ModuleId, Fault> {
-    ModuleId::parse(id).map_err(|error| Fault::new(400, 400_004, error.to_string()))
+/// A device and a module of it.
+pub(super) fn module((device_id, id): &(String, String)) -> Result<(DeviceId, ModuleId), Fault> {
+    let module = ModuleId::parse(id).map_err(|error| Fault::new(400, 400_004, error.to_string()))?;
+    Ok((device(device_id)?, module))
 }

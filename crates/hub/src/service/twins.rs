@@ -1,4 +1,4 @@
-//! Twins.
+//! Twins of devices and modules.
 
 use super::{Service, reply};
 use crate::fault::Fault;
@@ -7,7 +7,7 @@ use actix_web::{
     web::{self, Bytes, Path, ServiceConfig},
 };
 use muster_engine::{policies::Right, precondition::IfMatch, twins_service as twins};
-use muster_model::wire::twin::ServiceChange;
+use muster_model::{Address, wire::twin::ServiceChange};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +15,10 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .route("/twins/{id}", web::get().to(get_twin))
         .route("/twins/{id}", web::patch().to(patch_twin))
-        .route("/twins/{id}", web::put().to(put_twin));
+        .route("/twins/{id}", web::put().to(put_twin))
+        .route("/twins/{id}/modules/{module}", web::get().to(get_module_twin))
+        .route("/twins/{id}/modules/{module}", web::patch().to(patch_module_twin))
+        .route("/twins/{id}/modules/{module}", web::put().to(put_module_twin));
 }
 
 /// A twin as clients write it; what a service can not change is ignored.
@@ -40,28 +43,56 @@ impl TwinBody {
 }
 
 async fn get_twin(service: Service, id: Path<String>) -> HttpResponse {
-    let get = async {
-        let caller = service.may(Right::ServiceConnect)?;
-        let twin = twins::get(service.engine(), &caller, &reply::device(&id)?).await?;
-        Ok(reply::document(&twin, "etag"))
-    };
-    service.answer_nested(get.await)
+    let got = get(&service, reply::device(&id).map(Address::from)).await;
+    service.answer_nested(got)
+}
+
+async fn get_module_twin(service: Service, path: Path<(String, String)>) -> HttpResponse {
+    let got = get(&service, reply::module(&path).map(Address::from)).await;
+    service.answer_nested(got)
 }
 
 async fn patch_twin(service: Service, id: Path<String>, body: Bytes) -> HttpResponse {
-    let patched = change(&service, &id, reply::body::<TwinBody>(&body).map(TwinBody::merge)).await;
+    let patched = change(&service, reply::device(&id).map(Address::from), patch(&body)).await;
+    service.answer_nested(patched)
+}
+
+async fn patch_module_twin(service: Service, path: Path<(String, String)>, body: Bytes) -> HttpResponse {
+    let patched = change(&service, reply::module(&path).map(Address::from), patch(&body)).await;
     service.answer_nested(patched)
 }
 
 async fn put_twin(service: Service, id: Path<String>, body: Bytes) -> HttpResponse {
-    let whole = reply::body::<TwinBody>(&body).map(|body| ServiceChange { replace: true, ..body.merge() });
-    let replaced = change(&service, &id, whole).await;
+    let replaced = change(&service, reply::device(&id).map(Address::from), whole(&body)).await;
     service.answer_nested(replaced)
 }
 
-async fn change(service: &Service, id: &str, change: Result<ServiceChange, Fault>) -> Result<HttpResponse, Fault> {
+async fn put_module_twin(service: Service, path: Path<(String, String)>, body: Bytes) -> HttpResponse {
+    let replaced = change(&service, reply::module(&path).map(Address::from), whole(&body)).await;
+    service.answer_nested(replaced)
+}
+
+fn patch(body: &[u8]) -> Result<ServiceChange, Fault> {
+    reply::body::<TwinBody>(body).map(TwinBody::merge)
+}
+
+fn whole(body: &[u8]) -> Result<ServiceChange, Fault> {
+    Ok(ServiceChange { replace: true, ..patch(body)? })
+}
+
+async fn get(service: &Service, address: Result<Address, Fault>) -> Result<HttpResponse, Fault> {
+    let caller = service.may(Right::ServiceConnect)?;
+    let twin = twins::get(service.engine(), &caller, &address?).await?;
+    Ok(reply::document(&twin, "etag"))
+}
+
+async fn change(
+    service: &Service,
+    address: Result<Address, Fault>,
+    change: Result<ServiceChange, Fault>,
+) -> Result<HttpResponse, Fault> {
     let caller = service.may(Right::ServiceConnect)?;
     let condition = service.if_match().unwrap_or(IfMatch::Any);
-    let twin = twins::change(service.engine(), &caller, &reply::device(id)?, change?, &condition).await?;
+    let twin = twins::change(service.engine(), &caller, &address?, change?, &condition).await?;
     Ok(reply::document(&twin, "etag"))
 }

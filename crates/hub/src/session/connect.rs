@@ -13,7 +13,7 @@ use muster_engine::{
     provisioning::{self, DpsConnect, DpsRefused, DpsSession},
 };
 use muster_model::{
-    ModuleId,
+    Address,
     wire::username::{DpsUsername, HubUsername},
 };
 use rmqtt_codec::{
@@ -43,7 +43,6 @@ pub(super) enum Accepted {
 /// A device or module that has proven who it is.
 pub(super) struct DeviceLogin {
     pub(super) session: DeviceSession,
-    pub(super) module: Option<ModuleId>,
     pub(super) subscriptions: Subscriptions,
     pub(super) silence: Duration,
     pub(super) will: Option<Will>,
@@ -91,7 +90,7 @@ where
 /// Forgets what was kept for the device and keeps what is to come: only MQTT 5 can ask for both.
 async fn begin_anew(hub: &Hub, mut login: Box<DeviceLogin>) -> Result<Accepted, End> {
     for durability in [Durability::Connection, Durability::Device] {
-        let restored = Subscriptions::restore(&hub.engine, &login.session, login.module.as_ref(), durability).await;
+        let restored = Subscriptions::restore(&hub.engine, &login.session, durability).await;
         login.subscriptions =
             restored.map_err(|error| refused(ConnectAckReason::ServiceUnavailable, error.to_string()))?;
     }
@@ -171,14 +170,11 @@ async fn log_in(
     peer: Peer,
 ) -> Result<Accepted, End> {
     let HubUsername { host, device, module, model_id, client_type } = username;
-    let identity = match &module {
-        None => device.to_string(),
-        Some(module) => format!("{device}/{module}"),
-    };
-    if *connect.client_id != identity {
+    let address = Address { device: device.clone(), module: module.clone() };
+    if *connect.client_id != *address.to_string() {
         return Err(refused(ConnectAckReason::IdentifierRejected, "client id is not the identity in the user name"));
     }
-    let will = connect.last_will.as_ref().map(|will| Will::parse(will, &device, module.as_ref())).transpose()?;
+    let will = connect.last_will.as_ref().map(|will| Will::parse(will, &address)).transpose()?;
     let claim = hub_auth::Connect {
         host: &host,
         device: &device,
@@ -191,11 +187,11 @@ async fn log_in(
     };
     let session = hub_auth::authenticate(&hub.engine, claim).await.map_err(turn_down)?;
     let durability = if connect.clean_session { Durability::Connection } else { Durability::Device };
-    let subscriptions = Subscriptions::restore(&hub.engine, &session, module.as_ref(), durability)
+    let subscriptions = Subscriptions::restore(&hub.engine, &session, durability)
         .await
         .map_err(|error| refused(ConnectAckReason::ServiceUnavailable, error.to_string()))?;
     let silence = silence(connect.keep_alive);
-    Ok(Accepted::Device(Box::new(DeviceLogin { session, module, subscriptions, silence, will })))
+    Ok(Accepted::Device(Box::new(DeviceLogin { session, subscriptions, silence, will })))
 }
 
 async fn register(

@@ -49,17 +49,17 @@ pub(super) async fn serve<S>(hub: &Hub, wire: &mut Wire<S>, login: DeviceLogin) 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let DeviceLogin { mut session, module, subscriptions, silence, will } = login;
+    let DeviceLogin { mut session, subscriptions, silence, will } = login;
     if let Err(refusal) = hub_auth::opened(&hub.engine, &mut session).await {
         return connect::refuse(wire, connect::turn_down(refusal)).await;
     }
     let mailbox = Arc::new(Mailbox::default());
     let session = Arc::new(session);
-    let registered = hub.registry.enter(&session, module.clone(), mailbox.clone());
+    let registered = hub.registry.enter(&session, mailbox.clone());
     let mut connection = Connection {
         hub,
         uplink: Uplink::new(hub.engine.ingress().clone(), session.partition, mailbox.clone()),
-        requests: Requests::new(Asker { engine: hub.engine.clone(), session: session.clone(), module }),
+        requests: Requests::new(Asker { engine: hub.engine.clone(), session: session.clone() }),
         downlink: Downlink::new(hub.engine.clone(), session.clone()),
         sent: Packets::default(),
         expires: expiry(hub, &session),
@@ -212,8 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if qos == QoS::ExactlyOnce {
             return Err(End::Forbidden("QoS 2"));
         }
-        let module = self.requests.module();
-        match DeviceTopic::parse(&topic, &self.session.device_id, module)? {
+        match DeviceTopic::parse(&topic, &self.session.device_id, self.session.module.as_ref())? {
             DeviceTopic::Telemetry { mut bag, .. } => {
                 if retain {
                     bag = telemetry::with_property(&bag, "mqtt-retain", "true");

@@ -7,7 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use muster_engine::{Engine, events::failures, hub_auth::DeviceSession};
-use muster_model::{ModuleId, event::FailureCode};
+use muster_model::event::FailureCode;
 use rmqtt_codec::{types::QoS, v3::SubscribeReturnCode};
 use std::{collections::VecDeque, future::Future, num::NonZeroU16, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -22,7 +22,6 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(8);
 pub(super) struct Asker {
     pub(super) engine: Engine,
     pub(super) session: Arc<DeviceSession>,
-    pub(super) module: Option<ModuleId>,
 }
 
 /// What is asked.
@@ -51,11 +50,6 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(asker: Asker) -> Self {
         Self { asker, queue: VecDeque::new(), active: None }
-    }
-
-    /// The module that asks, if it is one.
-    pub(super) fn module(&self) -> Option<&ModuleId> {
-        self.asker.module.as_ref()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -107,7 +101,7 @@ impl Requests {
             }),
             Request::Subscribe { packet, filters } => {
                 let mut now = subscriptions.clone();
-                let (device, module) = (&asker.session.device_id, asker.module.as_ref());
+                let (device, module) = (&asker.session.device_id, asker.session.module.as_ref());
                 let codes = filters.iter().map(|(filter, qos)| now.subscribe(filter, *qos, device, module)).collect();
                 Box::pin(async move {
                     match save(&asker, &now).await {

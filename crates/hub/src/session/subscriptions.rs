@@ -42,7 +42,6 @@ impl Subscriptions {
     pub(super) async fn restore(
         engine: &Engine,
         session: &DeviceSession,
-        module: Option<&ModuleId>,
         durability: Durability,
     ) -> Result<Self, EngineError> {
         let filters = hub_auth::subscriptions(engine, session).await?;
@@ -54,7 +53,7 @@ impl Subscriptions {
                         Some(filter) => (filter, QoS::AtMostOnce),
                         None => (kept.as_str(), QoS::AtLeastOnce),
                     };
-                    subscriptions.subscribe(filter, qos, &session.device_id, module);
+                    subscriptions.subscribe(filter, qos, &session.device_id, session.module.as_ref());
                 }
             }
             Durability::Connection if filters.is_empty() => {}

@@ -3,7 +3,7 @@
 use super::end::End;
 use crate::telemetry;
 use bytes::Bytes;
-use muster_model::{DeviceId, ModuleId, wire::topic::DeviceTopic};
+use muster_model::{Address, wire::topic::DeviceTopic};
 use rmqtt_codec::{types::QoS, v3::LastWill};
 
 /// A will that may be said.
@@ -16,11 +16,13 @@ pub(super) struct Will {
 
 impl Will {
     /// Checks the will of a CONNECT: it must be telemetry of the same identity.
-    pub(super) fn parse(will: &LastWill, device: &DeviceId, module: Option<&ModuleId>) -> Result<Self, End> {
+    pub(super) fn parse(will: &LastWill, address: &Address) -> Result<Self, End> {
         if will.qos == QoS::ExactlyOnce {
             return Err(End::Forbidden("will with QoS 2"));
         }
-        let DeviceTopic::Telemetry { bag, .. } = DeviceTopic::parse(&will.topic, device, module)? else {
+        let DeviceTopic::Telemetry { bag, .. } =
+            DeviceTopic::parse(&will.topic, &address.device, address.module.as_ref())?
+        else {
             return Err(End::Forbidden("will that is not telemetry"));
         };
         let bag = telemetry::with_property(&bag, "iothub-MessageType", "Will");
@@ -37,9 +39,9 @@ mod tests {
     use super::*;
 
     fn parse(topic: &'static str, qos: QoS) -> Result<Will, End> {
-        let device = DeviceId::parse("d").expect("a device id");
+        let address = "d".parse().expect("an address");
         let will = LastWill { qos, retain: false, topic: topic.into(), message: Bytes::from_static(b"{}") };
-        Will::parse(&will, &device, None)
+        Will::parse(&will, &address)
     }
 
     #[test]

@@ -165,7 +165,7 @@ async fn the_service_can_end_a_connection() {
     let (mut client, _) = Client::accepted(hub.address, login.connect()).await;
     let (tenant, device) = hub.keys_of("d-1").await;
     let action = PushAction::Disconnect { reason: "blocked".into() };
-    hub.push(&Push { tenant, device, module: None, epoch: i64::MAX, action }).await;
+    hub.push(&Push { tenant, device, epoch: i64::MAX, action }).await;
     client.closed().await;
 }
 

@@ -8,6 +8,7 @@ mod connecting;
 mod hostile;
 mod messages;
 mod methods;
+mod modules;
 mod provisioning;
 mod stopping;
 mod subscriptions;

@@ -2,7 +2,6 @@
 
 use crate::{client::Client, support::TestHub};
 use muster_engine::methods::{self, Invocation, InvokeError, MAX_PAYLOAD_BYTES, MethodAnswer};
-use muster_model::DeviceId;
 use rmqtt_codec::types::QoS;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,9 +17,8 @@ async fn invoke(
     payload: Value,
     (response_timeout, connect_timeout): (Duration, Duration),
 ) -> Result<MethodAnswer, InvokeError> {
-    let device = DeviceId::parse("d-1").expect("a device id");
-    let (payload, module) = (&payload, None);
-    let invocation = Invocation { device: &device, module, name, payload, response_timeout, connect_timeout };
+    let address = "d-1".parse().expect("an address");
+    let invocation = Invocation { address: &address, name, payload: &payload, response_timeout, connect_timeout };
     methods::invoke(hub.engine(), &hub.service().await, invocation).await
 }
 

@@ -74,7 +74,7 @@ async fn desired_properties_are_pushed_to_the_subscribed_device() {
     client.subscribe(FILTERS).await;
     let (tenant, device) = hub.keys_of("d-1").await;
     let patch = json!({"target": 21, "old": null}).as_object().expect("an object").clone();
-    hub.push(&Push { tenant, device, module: None, epoch: 0, action: PushAction::Desired { patch, version: 5 } }).await;
+    hub.push(&Push { tenant, device, epoch: 0, action: PushAction::Desired { patch, version: 5 } }).await;
     let (topic, body) = client.message().await;
     assert_eq!(topic, "$iothub/twin/PATCH/properties/desired/?$version=5");
     assert_eq!(body, json!({"target": 21, "old": null, "$version": 5}));

@@ -20,6 +20,7 @@ mod sdk_devices;
 mod sdk_endurance;
 mod sdk_messaging;
 mod service;
+mod service_work;
 mod templates;
 mod tls;
 

@@ -35,8 +35,7 @@ async fn what_is_sent_finds_the_device_at_the_other_instance() {
     let caller = service(&first, &tenant).await;
     let id = DeviceId::parse("machine-1").unwrap();
     let invocation = Invocation {
-        device: &id,
-        module: None,
+        address: &id.clone().into(),
         name: "reboot",
         payload: &json!({"delay": 1}),
         response_timeout: PATIENCE,
@@ -55,7 +54,7 @@ async fn what_is_sent_finds_the_device_at_the_other_instance() {
     device.subscribe("$iothub/twin/PATCH/properties/desired/#").await.unwrap();
     device.subscribe("devices/machine-1/messages/devicebound/#").await.unwrap();
     let desired = ServiceChange { desired: json!({"target": 4}).as_object().cloned(), ..ServiceChange::default() };
-    twins_service::change(first.app().engine(), &caller, &id, desired, &IfMatch::Any).await.unwrap();
+    twins_service::change(first.app().engine(), &caller, &id.clone().into(), desired, &IfMatch::Any).await.unwrap();
     assert_eq!(device.message().await.unwrap().0, "$iothub/twin/PATCH/properties/desired/?$version=2");
     let message = NewMessage { payload: b"hello".to_vec(), ..NewMessage::default() };
     c2d::send(first.app().engine(), &caller, &id, message).await.unwrap();

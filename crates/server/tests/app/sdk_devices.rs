@@ -192,10 +192,9 @@ impl Run<'_> {
         c2d::send(engine, caller, id, message).await.unwrap();
         let desired = json!({"target": 20}).as_object().cloned();
         let change = ServiceChange { desired, ..ServiceChange::default() };
-        twins::change(engine, caller, id, change, &IfMatch::Any).await.unwrap();
+        twins::change(engine, caller, &id.clone().into(), change, &IfMatch::Any).await.unwrap();
         let invocation = Invocation {
-            device: id,
-            module: None,
+            address: &id.clone().into(),
             name: "thermostat1*reboot",
             payload: &json!({"delay": round}),
             response_timeout: PATIENCE,

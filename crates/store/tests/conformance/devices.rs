@@ -105,7 +105,7 @@ async fn credentials_and_candidates(db: Db) {
     assert_eq!(keys.as_deref(), Some(&b"keys"[..]));
     tx.commit().await.expect("commits");
     let tx = db.store.begin_system_read(&SystemScope).await.expect("begins");
-    let candidates = devices::candidates(&tx, &SystemScope, &here.id, 16).await.expect("runs");
+    let candidates = devices::candidates(&tx, &SystemScope, &here.id.clone().into(), 16).await.expect("runs");
     let found: Vec<_> = candidates.iter().map(|c| (c.device, c.tenant_id.as_str(), c.credentials.is_some())).collect();
     assert_eq!(found, [(here.key, "demo", true), (there.key, "stranger", false)]);
 }

@@ -1,20 +1,24 @@
 //! Tenants are kept apart: by the scope, and on PostgreSQL by row-level security behind it.
 
 use crate::{
+    configurations::document,
     devices::rule,
     events::{event, failure},
     harness::{self, Db, at, id},
     ingest::{owner, row, shape},
+    jobs::new_job,
 };
 use muster_model::{
     Role, Scope, SystemScope, UserId,
     c2d::{Feedback, Outcome},
     event::{FailureCode, Operation},
+    job::Realm,
 };
 use muster_store::{
-    Paging, StoreError, Tx, alerts, audit, authorities, c2d, counters, dashboards,
+    Paging, StoreError, Tx, alerts, audit, authorities, c2d, configurations, counters, dashboards,
     devices::{self, DeviceFilter},
-    enrollment, events, failures, files, health, hub_sessions, individual_enrollments, outbox, registrations, rules,
+    enrollment, events, failures, files, health, hub_sessions, individual_enrollments, jobs, modules, outbox,
+    registrations, rules,
     telemetry::{self, HistoryQuery, LatestValues},
     templates, tokens, twins, users,
 };
@@ -82,6 +86,12 @@ async fn fill(db: &Db) -> muster_model::device::Device {
     };
     registrations::put(&tx, scope, &registration).await.expect("puts");
     rules::insert(&tx, scope, &rule(1, true), at(0)).await.expect("inserts");
+    let job = new_job("job", 0);
+    jobs::insert(&tx, scope, Realm::Hub, &job).await.expect("inserts");
+    let devices = (&[id("pump-1")][..], None);
+    jobs::add_devices(&tx, scope, (Realm::Hub, &job.id), devices, at(0)).await.expect("adds");
+    configurations::insert(&tx, scope, (&id("wanted"), &document(1)), at(0)).await.expect("inserts");
+    configurations::set_due(&tx, scope, at(0)).await.expect("sets");
     let enrollment = individual_enrollments::IndividualEnrollment {
         id: id("pump-2"),
         enabled: true,
@@ -230,6 +240,9 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("holder", hub_sessions::holder(&tx, scope, device.key, at(1)).await);
     not_found("subscriptions", hub_sessions::subscriptions(&tx, scope, device.key, None).await);
     not_found("authority", authorities::get(&tx, scope, &id("plant")).await);
+    not_found("job", jobs::get(&tx, scope, Realm::Hub, &id("job")).await);
+    not_found("configuration", configurations::get(&tx, scope, &id("wanted")).await);
+    not_found("module", modules::resolve(&tx, scope, &id("pump-1")).await);
     not_found("enrollment", individual_enrollments::get(&tx, scope, &id("pump-2")).await.map(drop));
     not_found("enrollment", individual_enrollments::delete(&tx, scope, &id("pump-2")).await);
     not_found("authority", authorities::delete(&tx, scope, &id("plant")).await);
@@ -311,7 +324,7 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 36, "{policed:?}");
+        assert_eq!(policed.len(), 40, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod c2d;
+mod configurations;
 mod devices;
 mod events;
 mod files;
@@ -9,6 +10,7 @@ mod harness;
 mod identity;
 mod ingest;
 mod isolation;
+mod jobs;
 mod operations;
 mod schema;
 mod source;

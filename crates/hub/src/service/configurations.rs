@@ -202,7 +202,7 @@ mod tests {
         }));
         let wanted = wanted.expect("a configuration");
         assert_eq!((wanted.priority, wanted.metrics.len(), wanted.check()), (10, 1, Ok(())));
-        for bad in [json!({"id": "d"}), json!({"labels": 5}), json!([]), json!({"priority": "high"})] {
+        for bad in [json!({"id": "d"}), json!({"labels": 5}), json!(5), json!({"priority": "high"})] {
             assert_eq!(read(bad.clone()).err().map(|fault| fault.code), Some(400_004), "{bad}");
         }
     }

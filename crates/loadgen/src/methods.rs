@@ -1,6 +1,6 @@
 //! Direct methods: devices that answer them, and a service that calls them over the hub's REST API.
 
-use crate::{connection::Connection, report::Totals};
+use crate::connection::Connection;
 use anyhow::{Context, Result, bail};
 use muster_model::wire::sas;
 use reqwest::Certificate;
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     num::NonZeroU16,
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,8 @@ impl Service {
         Ok(Self { http: http.build()?, base: base.trim_end_matches('/').to_owned(), token })
     }
 
-    async fn call(&self, device: &str) -> Result<()> {
+    /// Calls a method of a device and waits for its answer.
+    pub(crate) async fn call(&self, device: &str) -> Result<()> {
         let url = format!("{}/twins/{device}/methods?api-version=2021-04-12", self.base);
         let call = serde_json::json!({ "methodName": "echo", "payload": null, "responseTimeoutInSeconds": 30 });
         let response = self.http.post(url).header("authorization", &self.token).json(&call).send().await?;
@@ -58,24 +59,6 @@ impl Service {
         let answer = response.text().await?;
         if !status.is_success() {
             bail!("method answered {status}: {answer}");
-        }
-        Ok(())
-    }
-
-    /// Calls one device again and again until the end.
-    pub(crate) async fn keep_calling(
-        &self,
-        device: &str,
-        index: usize,
-        start: Instant,
-        duration: Duration,
-        totals: &Totals,
-    ) -> Result<()> {
-        while start.elapsed() < duration {
-            let called = Instant::now();
-            totals.sent(1);
-            self.call(device).await?;
-            totals.acknowledged(index, start, [called].into_iter());
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Configurations: what a service wants of the twins of all devices (or modules) that a condition holds for
-//! (`iot-hub-wire.md` §6). The worker applies them again and again, in [`rounds`].
+//! (`iot-hub-wire.md` §6). The worker applies them again and again, in `rounds`.
 
 mod rounds;
 

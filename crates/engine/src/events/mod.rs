@@ -1,7 +1,7 @@
 //! What happens to devices, told to whoever listens (`iot-hub-wire.md` §10): back-end services read it as a feed, people
 //! see it on the device's page.
 //!
-//! [`append`] is the one place that every event passes, in the transaction of the change that it tells of.
+//! `append` is the one place that every event passes, in the transaction of the change that it tells of.
 
 pub mod failures;
 pub mod feed;

@@ -123,7 +123,7 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
     // Gigabytes of messages that nobody reads.
     fs::remove_dir_all(folder.path().join("rabbitmq")).ok();
     stages.report();
-    let report = Report::new(machine, load, subject.goal(), results, idle, methods)?;
+    let report = Report::new(machine, (load, subject.goal()), results, idle, methods)?;
     eprintln!("{}", report.verdict());
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())

@@ -115,8 +115,7 @@ impl Report {
     /// Compares and judges.
     pub fn new(
         mut machine: Machine,
-        load: Load,
-        goal: Goal,
+        (load, goal): (Load, Goal),
         results: Vec<Measured>,
         idle: Vec<Idle>,
         methods: Vec<Methods>,

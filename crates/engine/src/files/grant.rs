@@ -88,7 +88,7 @@ pub async fn grant(engine: &Engine, session: &DeviceSession, name: FileName) -> 
 /// The upload that a request to a blob's address may write.
 ///
 /// # Errors
-/// [`BlobError::Unauthorized`], [`BlobError::Unavailable`].
+/// [`BlobError::Unauthorized`], [`BlobError::Failed`].
 pub async fn authorize(engine: &Engine, container: &str, blob: &str, claim: &Claim) -> Result<Upload, BlobError> {
     let refused = |reason| BlobError::Unauthorized { reason };
     let tenant = container.strip_prefix(CONTAINER_PREFIX).and_then(|tenant| TenantId::parse(tenant).ok());

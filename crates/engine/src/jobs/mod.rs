@@ -1,7 +1,7 @@
 //! Jobs: work on many devices, done one by one in the worker, with an outcome for each.
 //!
 //! A job and its devices live in the database, so a worker that dies leaves nothing but the turns that it was at; the
-//! next one gives those devices another turn. What a job does with a device is [`work`]; [`runner`] knows nothing of it.
+//! next one gives those devices another turn. What a job does with a device is `work`; `runner` knows nothing of it.
 
 mod runner;
 mod work;

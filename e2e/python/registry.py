@@ -3,8 +3,6 @@
 that is away. Prints "ok" when all of it went well."""
 
 import argparse
-import base64
-import os
 
 from azure.iot.hub import IoTHubRegistryManager
 from azure.iot.hub.models import (
@@ -17,19 +15,7 @@ from azure.iot.hub.models import (
     TwinProperties,
 )
 
-
-def key() -> str:
-    return base64.b64encode(os.urandom(32)).decode()
-
-
-def refused(phrase: str, call, *arguments) -> None:
-    """The SDK tells errors by the reason phrase."""
-    try:
-        call(*arguments)
-    except Exception as error:  # noqa: BLE001, the SDK has several
-        assert phrase in str(error), error
-    else:
-        raise AssertionError(f"expected '{phrase}'")
+from service import key, refused
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 all of it went well. One list of jobs is left out: the SDK reads an object where the hub answers with an array."""
 
 import argparse
-import base64
-import os
 import time
 
 from azure.iot.hub import DigitalTwinClient, IoTHubConfigurationManager, IoTHubJobManager, IoTHubRegistryManager
@@ -20,19 +18,7 @@ from azure.iot.hub.models import (
 )
 from azure.iot.hub.protocol.models import JobRequest
 
-
-def key() -> str:
-    return base64.b64encode(os.urandom(32)).decode()
-
-
-def refused(phrase: str, call, *arguments) -> None:
-    """The SDK tells errors by the reason phrase."""
-    try:
-        call(*arguments)
-    except Exception as error:  # noqa: BLE001, the SDK has several
-        assert phrase in str(error), error
-    else:
-        raise AssertionError(f"expected '{phrase}'")
+from service import key, refused
 
 
 def eventually(what: str, probe):

@@ -310,11 +310,12 @@ pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<Devic
     decision
 }
 
-/// Notes a refusal where one tenant alone has the device: of several, nobody knows which one was meant.
+/// Notes a refusal, a module's with its device, where one tenant alone has the device: of several, nobody knows which one
+/// was meant.
 async fn blame(engine: &Engine, address: &Address, reason: Refusal) {
     counter!("muster_hub_refusals_total", "reason" => reason.code().map_or("other", FailureCode::name)).increment(1);
     let Some(code) = reason.code() else { return };
-    if let Ok(known) = engine.credentials().of(engine, address).await
+    if let Ok(known) = engine.credentials().of(engine, &address.device.clone().into()).await
         && let [known] = &*known
     {
         failures::note(engine, known.tenant, &address.device, code);
@@ -331,6 +332,9 @@ async fn decide(engine: &Engine, connect: Connect<'_>, address: &Address) -> Res
         return Err(refused(shown.refusal()));
     }
     let known = engine.credentials().of(engine, address).await.map_err(ConnectRefused::Unavailable)?;
+    if known.is_empty() && address.module.is_some() {
+        return Err(refused(Refusal::UnknownModule));
+    }
     let mut matching = Vec::new();
     for device in known.iter() {
         if device.proven(engine, address, &shown).await.map_err(ConnectRefused::Unavailable)? {

@@ -45,11 +45,11 @@ pub async fn sample(tx: &Tx, _: &SystemScope, at: DateTime<Utc>) -> Result<(), S
     let mut samples: BTreeMap<i32, Map<String, Value>> = BTreeMap::new();
     // One pass over each table; there is a row for each tenant and name.
     let sql = "select tenant.key as tenant, 'provisionedDeviceCount' as name, count(device.key) as value
-                 from tenant left join device on device.tenant = tenant.key group by tenant.key
+                 from tenant left join device on device.tenant = tenant.key and device.parent is null group by tenant.key
                union all
                select device.tenant, 'connectedDeviceCount', count(*)
                  from hub_session join device on device.key = hub_session.device
-                where hub_session.instance is not null group by device.tenant
+                where hub_session.instance is not null and device.parent is null group by device.tenant
                union all
                select tenant, outcome, cast(sum(messages) as bigint) from ledger_count group by tenant, outcome
                union all

@@ -10,7 +10,7 @@ use crate::{
     hub_auth::{self, Connect},
     provisioning::{self, DpsConnect},
 };
-use muster_model::{Caller, DeviceId, IdScope, RegistrationId, event::FailureCode};
+use muster_model::{Caller, DeviceId, IdScope, ModuleId, RegistrationId, event::FailureCode};
 use muster_store::{
     Paging,
     events::{self, Entry},
@@ -42,11 +42,12 @@ fn new(id: &str) -> devices::NewDevice {
     devices::NewDevice { id: device(id), display_name: None, template: None, enabled: true, simulated: false }
 }
 
-async fn connect(home: &Home, id: &str, password: Option<&str>) {
+async fn connect(home: &Home, id: &str, module: Option<&str>, password: Option<&str>) {
+    let module = module.map(|id| ModuleId::parse(id).expect("a module id"));
     let connect = Connect {
         host: HOST,
         device: &device(id),
-        module: None,
+        module: module.as_ref(),
         password,
         model_id: None,
         client_type: None,
@@ -67,10 +68,14 @@ async fn a_refusal_is_noted_where_one_tenant_alone_has_the_device() {
     }
     let wrong = hub_token(&home, "a", &made.keys.primary_key);
     for password in [Some(wrong.as_str()), Some(&wrong), None, Some("nonsense")] {
-        connect(&home, "a", password).await;
+        connect(&home, "a", None, password).await;
     }
-    connect(&home, "both", None).await;
-    connect(&home, "nobody", None).await;
+    connect(&home, "both", None, None).await;
+    connect(&home, "nobody", None, None).await;
+    let token = hub_token(&home, "a/modules/motor", &made.keys.primary_key);
+    connect(&home, "a", Some("motor"), Some(&token)).await;
+    let token = hub_token(&home, "nobody/modules/motor", &made.keys.primary_key);
+    connect(&home, "nobody", Some("motor"), Some(&token)).await;
     let (nowhere, registration) = (IdScope::parse("0neNOWHERE").expect("a scope"), "b".parse().expect("an id"));
     for id_scope in [&nowhere, &made.id_scope] {
         let registration: &RegistrationId = &registration;
@@ -81,9 +86,10 @@ async fn a_refusal_is_noted_where_one_tenant_alone_has_the_device() {
         ("a".to_owned(), FailureCode::NoCredential, 1),
         ("a".to_owned(), FailureCode::BadToken, 1),
         ("a".to_owned(), FailureCode::WrongKey, 2),
+        ("a".to_owned(), FailureCode::UnknownModule, 1),
         ("b".to_owned(), FailureCode::ProvisioningRefused, 1),
     ];
-    assert_eq!(stored(&home.engine, &admin, 4).await, expected);
+    assert_eq!(stored(&home.engine, &admin, 5).await, expected);
     assert_eq!(stored(&home.engine, &other, 0).await, []);
     home.end().await;
 }

@@ -10,6 +10,7 @@ use muster_store::{
     events::{self, Entry, Place, Row},
     failures::{self, NewFailure},
     health, hub_sessions,
+    modules::{self, NewModule},
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -253,8 +254,13 @@ async fn health_is_sampled_once_a_minute(db: Db) {
     let device = db.device("pump-1").await;
     let tx = db.store.begin_system(&SystemScope).await.expect("begins");
     hub_sessions::renew_lease(&tx, &SystemScope, "hub-1", at(1000)).await.expect("registers");
-    let session = hub_sessions::NewHubSession { tenant: db.scope.tenant, device: device.key, connected_at: at(0) };
-    hub_sessions::open(&tx, &SystemScope, "hub-1", &[session]).await.expect("opens");
+    // A module is no device more.
+    let motor = NewModule { id: id("motor"), managed_by: None, created_at: at(0), generation: "1".into() };
+    let motor = modules::insert(&tx, &db.scope, &device, motor).await.expect("inserts");
+    let tenant = db.scope.tenant;
+    let sessions =
+        [device.key, motor].map(|device| hub_sessions::NewHubSession { tenant, device, connected_at: at(0) });
+    hub_sessions::open(&tx, &SystemScope, "hub-1", &sessions).await.expect("opens");
     let counts = BTreeMap::from([((db.scope.tenant, "deviceDataUsage"), 7)]);
     health::add(&tx, &SystemScope, &counts).await.expect("adds");
     health::sample(&tx, &SystemScope, at(0)).await.expect("samples");

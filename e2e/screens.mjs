@@ -33,6 +33,8 @@ const pages = {
   rules: 'rules',
   rule,
   alerts: 'alerts',
+  health: 'health',
+  settings: 'settings',
 };
 
 mkdirSync(folder, { recursive: true });

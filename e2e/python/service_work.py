@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Microsoft's own service SDK (PyPI: azure-iot-hub) on modules, jobs, configurations and digital twins. Prints "ok" when
-all of it went well. One list of jobs is left out: the SDK reads an object where the hub answers with an array."""
+all of it went well."""
 
 import argparse
 import time
@@ -101,6 +101,9 @@ def jobs(manager: IoTHubJobManager, registry: IoTHubRegistryManager) -> None:
     manager.create_scheduled_job("py-later", request)
     manager.cancel_scheduled_job("py-later")
     assert manager.get_scheduled_job("py-later").status == "cancelled"
+    listed = manager.query_scheduled_jobs("scheduleUpdateTwin", "completed")
+    assert [job["jobId"] for job in listed.items] == ["py-twins"], listed
+    assert len(manager.query_scheduled_jobs(None, None).items) == 3
     refused("Not Found", manager.get_scheduled_job, "nobody")
 
 

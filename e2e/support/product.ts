@@ -1,6 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -19,6 +20,7 @@ export interface Tenant {
 interface Addresses {
   http?: string;
   mqtts?: string;
+  hubHttps?: string;
 }
 
 const binary = process.env.MUSTER_TEST_BINARY ?? join(import.meta.dirname, '../../target/debug/muster');
@@ -32,6 +34,7 @@ export class Product {
   private readonly log: string[] = [];
   private database: string | undefined;
   private web = '';
+  private hub = '';
 
   private constructor(readonly setup: Setup, private readonly settings: Record<string, string>) {}
 
@@ -53,6 +56,24 @@ export class Product {
 
   get url(): string {
     return this.web;
+  }
+
+  /** A call to the hub over HTTPS, as a device or its storage client makes it; a refusal throws. */
+  async call(method: string, path: string, headers: Record<string, string>, body: string | Buffer): Promise<string> {
+    const [host, port] = this.hub.split(':');
+    return new Promise((resolve, reject) => {
+      const sent = request({ host, port, method, path, headers, ca: readFileSync(this.authority) }, answer => {
+        const parts: Buffer[] = [];
+        answer.on('data', (part: Buffer) => parts.push(part));
+        answer.on('end', () => {
+          const text = Buffer.concat(parts).toString();
+          if ((answer.statusCode ?? 500) < 300) resolve(text);
+          else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+        });
+      });
+      sent.on('error', reject);
+      sent.end(body);
+    });
   }
 
   /** The authority that devices trust. */
@@ -125,8 +146,9 @@ export class Product {
       MUSTER__HTTP__BIND: '127.0.0.1:0',
       MUSTER__HUB__HOST: host,
       MUSTER__HUB__MQTTS_BIND: `${host}:8883`,
-      MUSTER__HUB__HTTPS_BIND: '',
+      MUSTER__HUB__HTTPS_BIND: `${host}:0`,
       MUSTER__BUS__PARTITIONS: '2',
+      MUSTER__FILES__URL: `file://${join(this.folder, 'files')}`,
       ...this.settings,
     };
   }
@@ -140,6 +162,7 @@ export class Product {
     child.stderr.on('data', (text: Buffer) => this.log.push(text.toString()));
     const addresses = await this.addresses(role, child, file);
     if (addresses.http) this.web = `http://${addresses.http}`;
+    if (addresses.hubHttps) this.hub = addresses.hubHttps;
   }
 
   private async addresses(role: string, child: ChildProcess, file: string): Promise<Addresses> {

@@ -9,9 +9,13 @@ const pages: Record<string, string> = {
   dashboards: 'dashboards',
   devices: 'devices',
   device: 'devices/shown-1',
+  'device-events': 'devices/shown-1/events',
+  'device-files': 'devices/shown-1/files',
   templates: 'templates',
   rules: 'rules',
   alerts: 'alerts',
+  health: 'health',
+  settings: 'settings',
 };
 const screens = join(import.meta.dirname, '../../target/screens');
 

@@ -116,6 +116,17 @@ impl Api {
         self.read("POST", url, Some(text)).await
     }
 
+    /// Saves a text that is JSON already, over what has this etag.
+    pub async fn put_text<T: DeserializeOwned>(&self, url: &str, text: String, etag: &str) -> Result<T, ApiError> {
+        let answer = request("PUT", url, Body { text: Some(text), etag: Some(etag) }, &self.session.csrf()).await;
+        parse(&self.checked(answer)?)
+    }
+
+    /// Asks for an action that needs a few words.
+    pub async fn post_json<T: DeserializeOwned>(&self, url: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        self.read("POST", url, Some(json(body)?)).await
+    }
+
     /// Asks for an action that needs no more words.
     pub async fn post<T: DeserializeOwned>(&self, url: &str) -> Result<T, ApiError> {
         self.read("POST", url, None).await
@@ -131,7 +142,10 @@ impl Api {
     }
 
     async fn send(&self, method: &str, url: &str, body: Option<String>) -> Result<String, ApiError> {
-        let answer = request(method, url, body, &self.session.csrf()).await;
+        self.checked(request(method, url, Body { text: body, etag: None }, &self.session.csrf()).await)
+    }
+
+    fn checked(&self, answer: Result<String, ApiError>) -> Result<String, ApiError> {
         if answer == Err(ApiError::SignedOut) {
             self.session.forget();
         }
@@ -141,7 +155,7 @@ impl Api {
 
 /// Sends a request about the session itself.
 pub async fn session_request(method: &str, body: Option<String>, csrf: &str) -> Result<String, ApiError> {
-    request(method, urls::SESSION, body, csrf).await
+    request(method, urls::SESSION, Body { text: body, etag: None }, csrf).await
 }
 
 /// Reads a JSON answer.
@@ -167,7 +181,14 @@ pub fn local_address(link: &str) -> String {
 
 const TIMEOUT_MS: u32 = 30_000;
 
-async fn request(method: &str, url: &str, body: Option<String>, csrf: &str) -> Result<String, ApiError> {
+/// What a request carries.
+struct Body<'a> {
+    text: Option<String>,
+    /// What it is meant to replace.
+    etag: Option<&'a str>,
+}
+
+async fn request(method: &str, url: &str, body: Body<'_>, csrf: &str) -> Result<String, ApiError> {
     let response = fetch(method, url, body, csrf).await.map_err(|_| ApiError::Unreachable)?;
     let text = match response.text() {
         Ok(text) => JsFuture::from(text).await.map_err(|_| ApiError::Unreachable)?.as_string().unwrap_or_default(),
@@ -179,7 +200,7 @@ async fn request(method: &str, url: &str, body: Option<String>, csrf: &str) -> R
 async fn fetch(
     method: &str,
     url: &str,
-    body: Option<String>,
+    body: Body<'_>,
     csrf: &str,
 ) -> Result<web_sys::Response, wasm_bindgen::JsValue> {
     let headers = web_sys::Headers::new()?;
@@ -187,14 +208,17 @@ async fn fetch(
     if method != "GET" {
         headers.set(CSRF_HEADER, csrf)?;
     }
-    if body.is_some() {
+    if body.text.is_some() {
         headers.set("content-type", "application/json")?;
+    }
+    if let Some(etag) = body.etag {
+        headers.set("if-match", &format!("\"{etag}\""))?;
     }
     let init = web_sys::RequestInit::new();
     init.set_method(method);
     init.set_headers(&headers);
     init.set_signal(Some(&web_sys::AbortSignal::timeout_with_u32(TIMEOUT_MS)));
-    if let Some(body) = body {
+    if let Some(body) = body.text {
         init.set_body(&body.into());
     }
     JsFuture::from(window().fetch_with_str_and_init(url, &init)).await?.dyn_into()

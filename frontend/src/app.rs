@@ -76,13 +76,14 @@ fn Pages() -> impl IntoView {
                     <Route path=path!("dashboards") view=pages::dashboards::DashboardsPage />
                     <Route path=path!("dashboards/:dashboard") view=pages::dashboard::DashboardPage />
                     <Route path=path!("devices") view=pages::devices::DevicesPage />
-
                     <Route path=path!("devices/:device/:tab?") view=pages::device::DevicePage />
                     <Route path=path!("templates") view=pages::templates::TemplatesPage />
-                    <Route path=path!("templates/:template") view=pages::template::TemplatePage />
+                    <Route path=path!("templates/:template/:tab?") view=pages::template::TemplatePage />
                     <Route path=path!("rules") view=pages::rules::RulesPage />
                     <Route path=path!("rules/:rule") view=pages::rule::RulePage />
                     <Route path=path!("alerts") view=pages::alerts::AlertsPage />
+                    <Route path=path!("health") view=pages::health::HealthPage />
+                    <Route path=path!("settings") view=pages::settings::SettingsPage />
                     <Route path=path!("*any") view=pages::not_found::NothingHere />
                 </ParentRoute>
             </Routes>

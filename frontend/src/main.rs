@@ -13,6 +13,7 @@ mod layout;
 mod live;
 mod load;
 mod markdown;
+mod outline;
 mod pages;
 mod property_form;
 mod reading;

@@ -32,6 +32,8 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000030_modules"),
             script!("m20261123_000031_jobs"),
             script!("m20261123_000040_files"),
+            script!("m20261123_000070_references"),
+            script!("m20261123_000071_template_life"),
         ]
     }
 }

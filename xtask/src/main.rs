@@ -69,7 +69,13 @@ enum Task {
 #[derive(Subcommand)]
 enum Bench {
     /// Acknowledged messages a second, processor time and memory: our hub, Mosquitto, RabbitMQ's MQTT plugin
-    Ingest(Load),
+    Ingest {
+        #[command(flatten)]
+        load: Load,
+        /// What the event feed costs instead: the whole product with it on and off
+        #[arg(long)]
+        event_feed: bool,
+    },
     /// Messages, connections, memory and direct methods: our hub beside Mosquitto
     Hub(Load),
 }
@@ -113,7 +119,10 @@ fn perform(task: Task) -> Result<()> {
             test::run(&test::Selection { filter, end_to_end })
         }
         Task::Services => test::serve(),
-        Task::Bench { bench: Bench::Ingest(load) } => bench::measure(bench::Subject::Ingest, load.into()),
+        Task::Bench { bench: Bench::Ingest { load, event_feed: false } } => {
+            bench::measure(bench::Subject::Ingest, load.into())
+        }
+        Task::Bench { bench: Bench::Ingest { load, event_feed: true } } => bench::measure_event_feed(load.into()),
         Task::Bench { bench: Bench::Hub(load) } => bench::measure(bench::Subject::Hub, load.into()),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),

@@ -127,7 +127,9 @@ impl ApiError {
 
     fn problems(&self) -> Vec<Problem> {
         match self {
-            Self::Engine(EngineError::Invalid { problems }) => problems.iter().map(wire_problem).collect(),
+            Self::Engine(EngineError::Invalid { problems } | EngineError::Blocked { problems, .. }) => {
+                problems.iter().map(wire_problem).collect()
+            }
             Self::Malformed(problem) => vec![(**problem).clone()],
             _ => Vec::new(),
         }
@@ -137,7 +139,7 @@ impl ApiError {
 fn engine_kind(error: &EngineError) -> (StatusCode, &'static str) {
     match error {
         EngineError::NotFound { .. } => (StatusCode::NOT_FOUND, "NotFound"),
-        EngineError::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
+        EngineError::Conflict { .. } | EngineError::Blocked { .. } => (StatusCode::CONFLICT, "Conflict"),
         EngineError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "InvalidBody"),
         EngineError::Denied(_) => (StatusCode::FORBIDDEN, "Forbidden"),
         EngineError::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),

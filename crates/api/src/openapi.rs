@@ -22,6 +22,7 @@ use utoipa::{
         routes::tenant::get_statistics,
         routes::tenant::get_ledger,
         routes::hub::list_policies,
+        routes::hub::regenerate_policy_key,
         routes::hub::list_certificate_authorities,
         routes::hub::put_certificate_authority,
         routes::hub::delete_certificate_authority,
@@ -60,6 +61,23 @@ use utoipa::{
         routes::templates::import_device_template,
         routes::templates::patch_device_template,
         routes::templates::delete_device_template,
+        routes::template_life::get_template_draft,
+        routes::template_life::put_template_draft,
+        routes::template_life::delete_template_draft,
+        routes::template_life::publish_template,
+        routes::template_life::list_template_versions,
+        routes::template_life::create_template_version,
+        routes::template_life::get_template_impact,
+        routes::template_life::assess_template_impact,
+        routes::template_migrations::migrate_devices,
+        routes::template_migrations::list_migrations,
+        routes::template_migrations::get_migration,
+        routes::template_migrations::list_migrated_devices,
+        routes::template_migrations::cancel_migration,
+        routes::template_migrations::undo_migration,
+        routes::traffic::propose_template,
+        routes::traffic::list_unmodeled_of_device,
+        routes::traffic::list_unmodeled_of_template,
         routes::rules::list_rules,
         routes::rules::get_rule,
         routes::rules::put_rule,
@@ -98,7 +116,14 @@ const DESCRIPTION: &str = "Azure IoT Central's REST API, and resources of our ow
     names the person and the path names the tenant. Below `/api` the tenant is the API token's.";
 
 /// Lists that come in one page.
-const WHOLE_LISTS: [&str; 4] = ["list_roles", "list_latest_values", "list_policies", "list_certificate_authorities"];
+const WHOLE_LISTS: [&str; 6] = [
+    "list_roles",
+    "list_latest_values",
+    "list_policies",
+    "list_certificate_authorities",
+    "list_template_versions",
+    "list_migrations",
+];
 
 /// The name of the security scheme for API tokens.
 const TOKEN: &str = "apiToken";

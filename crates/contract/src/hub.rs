@@ -26,6 +26,26 @@ impl fmt::Debug for HubPolicy {
     }
 }
 
+/// `POST /api/policies/{policyName}/regenerateKey`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyChoice {
+    /// The key to be replaced.
+    pub key: KeyName,
+}
+
+/// One of two keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum KeyName {
+    /// The key in use.
+    Primary,
+    /// The second key, for rolling.
+    Secondary,
+}
+
 /// A certificate authority whose devices are let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -26,8 +26,10 @@ pub mod session;
 pub mod statistics;
 pub mod telemetry;
 pub mod template;
+pub mod template_life;
 pub mod tenant;
 pub mod token;
+pub mod traffic;
 pub mod urls;
 pub mod user;
 

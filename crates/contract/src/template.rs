@@ -28,6 +28,12 @@ pub struct DeviceTemplate {
     /// The DTDL interface.
     #[serde(rename = "capabilityModel")]
     pub capability_model: Value,
+    /// Can devices have it? Else this is a draft (ours, read-only).
+    #[serde(default)]
+    pub published: bool,
+    /// Does a draft wait beside what is published (ours, read-only)?
+    #[serde(default)]
+    pub draft: bool,
     /// What a device of this template has, flattened (ours, read-only).
     #[serde(default)]
     pub capabilities: Vec<Capability>,
@@ -46,7 +52,7 @@ impl From<&model::Template> for DeviceTemplate {
             _ => Vec::new(),
         };
         let capability_model = other.remove("capabilityModel").unwrap_or_default();
-        for known in ["@id", "etag", "displayName", "description", "capabilities"] {
+        for known in ["@id", "etag", "displayName", "description", "published", "draft", "capabilities"] {
             other.remove(known);
         }
         Self {
@@ -56,6 +62,8 @@ impl From<&model::Template> for DeviceTemplate {
             display_name: template.display_name.clone(),
             description: Some(template.description.clone()).filter(|text| !text.is_empty()),
             capability_model,
+            published: template.published,
+            draft: template.draft,
             capabilities: template.capabilities.iter().map(Capability::from).collect(),
             other,
         }
@@ -143,25 +151,6 @@ impl From<&model::Capability> for Capability {
 
 /// The schema in one word, and an enum's values.
 fn describe(schema: &Schema) -> (String, Vec<EnumValue>) {
-    let word = match schema {
-        Schema::Boolean => "boolean",
-        Schema::Date => "date",
-        Schema::DateTime => "dateTime",
-        Schema::Double => "double",
-        Schema::Duration => "duration",
-        Schema::Float => "float",
-        Schema::Integer => "integer",
-        Schema::Long => "long",
-        Schema::String => "string",
-        Schema::Time => "time",
-        Schema::Geopoint => "geopoint",
-        Schema::Vector => "vector",
-        Schema::Enum { .. } => "enum",
-        Schema::Object { .. } => "object",
-        Schema::Map => "map",
-        Schema::Array => "array",
-        Schema::Other { name } => name,
-    };
     let values = match schema {
         Schema::Enum { values, .. } => values
             .iter()
@@ -173,7 +162,7 @@ fn describe(schema: &Schema) -> (String, Vec<EnumValue>) {
             .collect(),
         _ => Vec::new(),
     };
-    (word.to_owned(), values)
+    (schema.word().to_owned(), values)
 }
 
 /// What a capability is.
@@ -232,7 +221,7 @@ mod tests {
         assert_eq!(wire.types, ["ModelDefinition", "DeviceModel"]);
         assert!(wire.capabilities[0].numeric && wire.capabilities[1].writable);
         let mut sent = serde_json::to_value(&wire).unwrap();
-        for ours in ["etag", "capabilities"] {
+        for ours in ["etag", "published", "draft", "capabilities"] {
             sent.as_object_mut().unwrap().remove(ours);
         }
         assert_eq!(sent, document);

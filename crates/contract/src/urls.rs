@@ -1,6 +1,6 @@
 //! Addresses of the API, for the browser: always below `/t/{tenant}/api`, so that two tabs may hold two tenants.
 
-use muster_model::{AlertId, DashboardId, DeviceId, FileName, RuleId, TemplateId, TenantId, TokenId};
+use muster_model::{AlertId, DashboardId, DeviceId, FileName, JobId, RuleId, TemplateId, TenantId, TokenId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Display;
 
@@ -25,6 +25,21 @@ impl TenantUrls {
     /// The tenant itself.
     pub fn tenant(&self) -> String {
         self.join("tenant")
+    }
+
+    /// The policies by which services prove themselves, with their keys.
+    pub fn policies(&self) -> String {
+        self.join("policies")
+    }
+
+    /// The tenant's health from a time on, in intervals like `PT5M`.
+    pub fn health_series(&self, from_ms: i64, interval: &str) -> String {
+        self.join(&Query::new("health/series").with("from", from_ms).with("interval", interval).finish())
+    }
+
+    /// What happened to devices and what went wrong with them, newest first.
+    pub fn events(&self) -> String {
+        self.join("events")
     }
 
     /// How many of what there is; devices only of `template` where one is given.
@@ -133,9 +148,69 @@ impl TenantUrls {
         self.join(&format!("deviceTemplates/{}", escape(template)))
     }
 
+    /// A part of a device template: `draft`, `publish`, `versions`, `impact`, `migrate`.
+    fn template_part(&self, template: &TemplateId, part: &str) -> String {
+        format!("{}/{part}", self.template(template))
+    }
+
+    /// A device template's draft (`GET`, `PUT`, `DELETE`).
+    pub fn template_draft(&self, template: &TemplateId) -> String {
+        self.template_part(template, "draft")
+    }
+
+    /// `POST`: the draft is what devices have from now on.
+    pub fn publish_template(&self, template: &TemplateId) -> String {
+        self.template_part(template, "publish")
+    }
+
+    /// The versions of a device template (`GET`); the next one is made by `POST`.
+    pub fn template_versions(&self, template: &TemplateId) -> String {
+        self.template_part(template, "versions")
+    }
+
+    /// What a document that is `POST`ed would change; by `GET`, what a delete would.
+    pub fn template_impact(&self, template: &TemplateId) -> String {
+        self.template_part(template, "impact")
+    }
+
+    /// `POST`: devices move to another template.
+    pub fn migrate_devices(&self, template: &TemplateId) -> String {
+        self.template_part(template, "migrate")
+    }
+
+    /// The moves of devices from a template.
+    pub fn migrations(&self, template: &TemplateId) -> String {
+        self.template_part(template, "migrations")
+    }
+
+    /// What became of each device of a move.
+    pub fn migrated_devices(&self, template: &TemplateId, migration: &JobId) -> String {
+        format!("{}/{}/devices", self.migrations(template), escape(migration))
+    }
+
+    /// `POST`: the devices of a move go back.
+    pub fn undo_migration(&self, template: &TemplateId, migration: &JobId) -> String {
+        format!("{}/{}/undo", self.migrations(template), escape(migration))
+    }
+
     /// Where a document is `POST`ed that names its own id: a DTDL file or an exported template.
     pub fn import_template(&self) -> String {
         self.templates()
+    }
+
+    /// A template guessed from what a device has sent.
+    pub fn template_proposal(&self, device: &DeviceId) -> String {
+        self.device_part(device, "templateProposal")
+    }
+
+    /// What a device sent that its template does not know.
+    pub fn unmodeled_of_device(&self, device: &DeviceId) -> String {
+        self.device_part(device, "unmodeled")
+    }
+
+    /// What the devices of a template sent that it does not know.
+    pub fn unmodeled_of_template(&self, template: &TemplateId) -> String {
+        format!("{}/unmodeled", self.template(template))
     }
 
     /// The list of rules.

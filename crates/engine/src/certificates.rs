@@ -3,7 +3,7 @@
 //! One authority serves all instances: it lives in the database, sealed under the master key. Two instances that start
 //! at once both make one; the database keeps the first, and both use that.
 
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, hosts};
 use chrono::{DateTime, Datelike, Duration, Utc};
 use muster_model::SystemScope;
 use muster_store::secrets;
@@ -50,12 +50,16 @@ struct Issued {
     certificate_pem: String,
     key_pem: String,
     renew_at: DateTime<Utc>,
+    /// Its names besides the hub's.
+    #[serde(default)]
+    names: Vec<String>,
 }
 
 const AUTHORITY: &str = "certificate-authority";
 
-/// What the hub listens with: the operator's certificate, or one of the private authority for `hub.host`. It is made
-/// where there is none yet, where the host has changed, and where the last one is about to expire.
+/// What the hub listens with: the operator's certificate, or one of the private authority for `hub.host` and the hosts
+/// of the tenants. It is made where there is none yet, where a name has come or gone, and where the last one is about to
+/// expire.
 ///
 /// # Errors
 /// [`EngineError::Unavailable`], [`EngineError::Secret`], [`EngineError::Certificate`] for a host that is no name.
@@ -75,10 +79,13 @@ pub async fn hub_tls(engine: &Engine) -> Result<HubTls, EngineError> {
     };
     let host = engine.config().hub_host.to_lowercase();
     let name = format!("server-certificate/{host}");
+    let names = hosts::of_tenants(engine).await?;
     let server = match find(engine, &name).await? {
-        Some(server) if server.renew_at > now && server.authority == authority.serial => server,
-        Some(_) => replace(engine, &name, issue_server(&authority, &host, now)?).await?,
-        None => keep_first(engine, &name, issue_server(&authority, &host, now)?).await?,
+        Some(server) if server.renew_at > now && server.authority == authority.serial && server.names == names => {
+            server
+        }
+        Some(_) => replace(engine, &name, issue_server(&authority, &host, names, now)?).await?,
+        None => keep_first(engine, &name, issue_server(&authority, &host, names, now)?).await?,
     };
     Ok(HubTls {
         chain_pem: server.certificate_pem,
@@ -133,14 +140,16 @@ fn issue_authority(now: DateTime<Utc>) -> Result<Issued, EngineError> {
         certificate_pem: certificate.pem(),
         key_pem: key.serialize_pem(),
         renew_at,
+        names: Vec::new(),
     })
 }
 
-/// `host` is a DNS name or an IP address; rcgen writes the right kind of alternative name for either.
-fn issue_server(authority: &Issued, host: &str, now: DateTime<Utc>) -> Result<Issued, EngineError> {
+/// `host` is a DNS name or an IP address; rcgen writes the right kind of alternative name for either. Each name is written
+/// out: clients refuse a wildcard below a name of one label.
+fn issue_server(authority: &Issued, host: &str, names: Vec<String>, now: DateTime<Utc>) -> Result<Issued, EngineError> {
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let mut params = CertificateParams::new(vec![host.to_owned()])?;
+    let mut params = CertificateParams::new([&[host.to_owned()], names.as_slice()].concat())?;
     params.distinguished_name.push(DnType::CommonName, host);
     params.use_authority_key_identifier_extension = true;
     params.is_ca = IsCa::ExplicitNoCa;
@@ -155,6 +164,7 @@ fn issue_server(authority: &Issued, host: &str, now: DateTime<Utc>) -> Result<Is
         certificate_pem: certificate.pem(),
         key_pem: key.serialize_pem(),
         renew_at,
+        names,
     })
 }
 
@@ -173,11 +183,12 @@ mod tests {
         let now = DateTime::from_timestamp(1_795_000_000, 0).expect("a time");
         let authority = issue_authority(now).expect("an authority");
         for host in ["localhost", "hub.example.org", "192.0.2.7", "2001:db8::7"] {
-            let server = issue_server(&authority, host, now).expect(host);
+            let server = issue_server(&authority, host, Vec::new(), now).expect(host);
             assert!(server.certificate_pem.contains("BEGIN CERTIFICATE"), "{host}");
             assert_eq!(server.authority, authority.serial);
             assert!(server.renew_at > now + Duration::days(300));
         }
-        assert!(issue_server(&authority, "no name", now).is_err() || issue_server(&authority, "ä", now).is_err());
+        let bad = |host| issue_server(&authority, host, Vec::new(), now).is_err();
+        assert!(bad("no name") || bad("ä"));
     }
 }

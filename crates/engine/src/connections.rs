@@ -10,8 +10,8 @@ use muster_model::{
     push::{Push, PushAction},
 };
 use muster_store::{
-    StoreError, Tx, devices,
-    hub_sessions::{self, Holder, NewHubSession, OpenedSession},
+    StoreError, Tx,
+    hub_sessions::{self, EndedSession, Holder, NewHubSession, OpenedSession},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -304,19 +304,14 @@ fn start_over(engine: &Engine) {
     }
 }
 
-async fn expire(engine: &Engine) -> Result<(), EngineError> {
+/// Ends the sessions of instances whose lease is over, and tells of it.
+pub(crate) async fn expire(engine: &Engine) -> Result<(), EngineError> {
     let tx = engine.store().begin_system(&SystemScope).await?;
     let now = engine.clock().now();
     let ended = hub_sessions::expire(&tx, &SystemScope, now).await?;
-    let mut of_tenants: HashMap<TenantKey, HashMap<DeviceKey, i64>> = HashMap::new();
-    ended.iter().for_each(|one| _ = of_tenants.entry(one.tenant).or_default().insert(one.device, one.epoch));
-    for (tenant, epochs) in of_tenants {
-        let (scope, keys) = (Scope { tenant }, epochs.keys().copied().collect::<Vec<_>>());
-        for device in devices::list_by_keys(&tx, &scope, &keys).await? {
-            let Some(&epoch) = epochs.get(&device.key) else { continue };
-            events::Connection { address: &device.id.clone().into(), key: device.key, epoch, at: now }
-                .ended(&tx, &scope);
-        }
+    for EndedSession { tenant, device, address, epoch } in &ended {
+        let connection = events::Connection { address, key: *device, epoch: *epoch, at: now };
+        connection.ended(&tx, &Scope { tenant: *tenant });
     }
     tx.commit().await?;
     if !ended.is_empty() {

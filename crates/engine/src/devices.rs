@@ -7,7 +7,8 @@ use crate::{
     connections, events,
     notices::NoticeKind,
     precondition::IfMatch,
-    provisioning,
+    provisioning, rules,
+    templates::load,
 };
 use chrono::{DateTime, Utc};
 use muster_model::{
@@ -148,6 +149,11 @@ pub async fn update(
     }
     if changes.contains_key("template") {
         check_template(&tx, &caller.scope, after.template.as_ref()).await?;
+        let template = match &after.template {
+            Some(id) => Some(load(templates::get(&tx, &caller.scope, id).await?)?),
+            None => None,
+        };
+        rules::clear_unwatched(&tx, &caller.scope, after.key, template.as_ref(), engine.clock().now()).await?;
     }
     let after = devices::update(&tx, &caller.scope, &after).await?;
     audit::record(&tx, engine, caller, Entry::new("updated", "device", id).with(changes)).await?;
@@ -253,9 +259,9 @@ pub async fn credentials(engine: &Engine, caller: &Caller, id: &DeviceId) -> Res
     let device = devices::get(&tx, &caller.scope, id).await?;
     let sealed = devices::find_credentials(&tx, &caller.scope, device.key).await?;
     let sealed = sealed.ok_or_else(|| EngineError::not_found("device key", id))?;
-    let id_scope = tenants::get(&tx, &caller.scope).await?.id_scope;
+    let tenants::Tenant { id_scope, id: tenant, .. } = tenants::get(&tx, &caller.scope).await?;
     let symmetric_key = open_keys(engine, device.key, &sealed)?.keys;
-    Ok(Credentials { id_scope, hub_host: engine.config().hub_host.clone(), symmetric_key })
+    Ok(Credentials { id_scope, hub_host: engine.config().host_of(&tenant), symmetric_key })
 }
 
 /// Gives a device keys of its own, which no enrollment group overrides, and ends its connection.
@@ -307,10 +313,12 @@ pub(crate) fn check_name(display_name: &str) -> Result<(), EngineError> {
 
 async fn check_template(tx: &Tx, scope: &Scope, template: Option<&TemplateId>) -> Result<(), EngineError> {
     let Some(id) = template else { return Ok(()) };
-    if templates::find(tx, scope, id).await?.is_some() {
-        return Ok(());
-    }
-    Err(Problem::at("unknownTemplate", "/template", format!("device template '{id}' does not exist")).into())
+    let (code, what) = match templates::find(tx, scope, id).await? {
+        Some(template) if template.published => return Ok(()),
+        Some(_) => ("unpublishedTemplate", "is a draft: publish it first"),
+        None => ("unknownTemplate", "does not exist"),
+    };
+    Err(Problem::at(code, "/template", format!("device template '{id}' {what}")).into())
 }
 
 /// The keys as they are stored: sealed for this device alone.

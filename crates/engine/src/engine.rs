@@ -7,7 +7,7 @@ use crate::{
         failures::{self, Tally},
         feed,
     },
-    files::{Files, FilesConfig},
+    files::{self, Files, FilesConfig},
     hub_auth, identity,
     ingest::{Ingress, Latest},
     live::Live,
@@ -72,6 +72,8 @@ pub struct EngineConfig {
     pub roles: Roles,
     /// The name or address that devices connect to (`hub.host`): in twins, SAS tokens and the server's certificate.
     pub hub_host: String,
+    /// Whether each tenant has a host of its own below it (`hub.tenant_hosts`).
+    pub tenant_hosts: bool,
     /// Where browsers find Muster, for links in mails (`http.public_url`).
     pub public_url: String,
     /// The operator's own server certificate; without one Muster's private CA issues it.
@@ -203,6 +205,9 @@ impl Engine {
         if roles.worker {
             self.spawn(c2d::run(self.clone()));
             self.spawn(series::run(self.clone()));
+        }
+        if roles.hub || roles.worker || roles.api {
+            self.spawn(files::report(self.clone()));
         }
         self.spawn(hear_notices(self.clone()));
         let engine = self.clone();

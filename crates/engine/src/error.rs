@@ -26,6 +26,18 @@ pub enum EngineError {
         /// Why, as the rest of a sentence: `is used by 3 devices`.
         reason: String,
     },
+    /// The state of things does not allow it, for these reasons.
+    #[error("{kind} '{id}' {reason}")]
+    Blocked {
+        /// What is in the way, for example `device template`.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// Why, as the rest of a sentence.
+        reason: String,
+        /// Each single reason: a capability that breaks, a rule that uses it.
+        problems: Vec<Problem>,
+    },
     /// The request is not valid; every problem that was found.
     #[error("{}", Problems(problems))]
     Invalid {
@@ -107,6 +119,14 @@ impl EngineError {
     /// `what` does not answer.
     pub fn unavailable(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable { what, source: source.into() }
+    }
+
+    /// The error with its cause in one line, for the log.
+    pub fn with_cause(&self) -> String {
+        match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
     }
 
     /// What is stored under `id` cannot be read.

@@ -6,8 +6,9 @@ use crate::{
     authentication::X509,
     authorities, devices,
     events::failures,
+    hosts::{self, Whose},
     notices::{MAX_STALENESS, Notice, NoticeKind},
-    policies::{self, Policy, Right},
+    policies::{self, KeyMark, Policy, Right},
     provisioning,
     refusal::Refusal,
     x509,
@@ -19,7 +20,7 @@ use muster_model::{
     Address, DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
     device::SymmetricKeys, event::FailureCode, wire::sas,
 };
-use muster_store::{devices as stored, hub_sessions};
+use muster_store::{devices as stored, hub_sessions, tenants};
 use rustls::pki_types::CertificateDer;
 use std::{
     net::IpAddr,
@@ -92,6 +93,8 @@ pub struct DeviceSession {
     pub model_id: Option<String>,
     /// How it has proven itself.
     pub auth: Auth,
+    /// The policy's key that vouched for it, where it has not shown its own: without that it is cut off.
+    pub vouched_by: Option<KeyMark>,
 }
 
 /// Why a device may not connect.
@@ -110,14 +113,18 @@ pub enum ConnectRefused {
 
 /// The devices that may stand behind an id, with their keys opened: connecting must be fast.
 pub(crate) struct Credentials {
-    known: Cache<Address, Arc<[Known]>>,
+    known: Cache<Place, Arc<[Known]>>,
     /// The same of modules: whatever happens to a device may concern its modules.
-    modules: Cache<Address, Arc<[Known]>>,
-    policies: Cache<(), Arc<[policies::Known]>>,
+    modules: Cache<Place, Arc<[Known]>>,
+    policies: Cache<Option<TenantKey>, Arc<[policies::Known]>>,
+    tenants: Cache<TenantId, Option<TenantKey>>,
     authorities: Cache<TenantKey, Arc<[Vec<u8>]>>,
     /// Raised by each notice: what was read before one must not be kept after it.
     changes: AtomicU64,
 }
+
+/// Where an id is looked for: in one tenant, or in all.
+type Place = (Option<TenantKey>, Address);
 
 struct Known {
     tenant: TenantKey,
@@ -147,7 +154,8 @@ impl Credentials {
         Self {
             known: Cache::builder().max_capacity(CACHED_DEVICES).time_to_live(MAX_STALENESS).build(),
             modules: Cache::builder().max_capacity(CACHED_DEVICES).time_to_live(MAX_STALENESS).build(),
-            policies: Cache::builder().max_capacity(1).time_to_live(MAX_STALENESS).build(),
+            policies: Cache::builder().max_capacity(CACHED_TENANTS).time_to_live(MAX_STALENESS).build(),
+            tenants: Cache::builder().max_capacity(CACHED_TENANTS).time_to_live(MAX_STALENESS).build(),
             authorities: Cache::builder().max_capacity(CACHED_TENANTS).time_to_live(MAX_STALENESS).build(),
             changes: AtomicU64::new(0),
         }
@@ -158,26 +166,32 @@ impl Credentials {
         self.changes.fetch_add(1, Ordering::SeqCst);
         if matches!(notice.kind, NoticeKind::Tenant | NoticeKind::All) {
             self.policies.invalidate_all();
+            self.tenants.invalidate_all();
             self.authorities.invalidate_all();
         }
         if matches!(notice.kind, NoticeKind::Device | NoticeKind::Tenant | NoticeKind::All) {
             self.modules.invalidate_all();
         }
         match (notice.kind, DeviceId::parse(&notice.id)) {
-            (NoticeKind::Device, Ok(device)) => self.known.invalidate(&Address::from(device)).await,
+            (NoticeKind::Device, Ok(device)) => {
+                let device = Address::from(device);
+                self.known.invalidate(&(notice.tenant, device.clone())).await;
+                self.known.invalidate(&(None, device)).await;
+            }
             (NoticeKind::Device | NoticeKind::Tenant | NoticeKind::All, _) => self.known.invalidate_all(),
             _ => {}
         }
     }
 
-    async fn of(&self, engine: &Engine, id: &Address) -> Result<Arc<[Known]>, EngineError> {
+    async fn of(&self, engine: &Engine, place: &Place) -> Result<Arc<[Known]>, EngineError> {
+        let (tenant, id) = place;
         let cache = if id.module.is_some() { &self.modules } else { &self.known };
-        if let Some(known) = cache.get(id).await {
+        if let Some(known) = cache.get(place).await {
             return Ok(known);
         }
         let changes = self.changes.load(Ordering::SeqCst);
         let tx = engine.store().begin_system_read(&SystemScope).await?;
-        let candidates = stored::candidates(&tx, &SystemScope, id, MAX_CANDIDATES + 1).await?;
+        let candidates = stored::candidates(&tx, &SystemScope, id, (*tenant, MAX_CANDIDATES + 1)).await?;
         drop(tx);
         if candidates.len() > MAX_CANDIDATES as usize {
             tracing::warn!(device.id = %id, "more than {MAX_CANDIDATES} tenants have this device id: none can connect");
@@ -186,21 +200,44 @@ impl Credentials {
         let known: Result<Vec<Known>, EngineError> =
             candidates.into_iter().map(|candidate| Known::open(engine, candidate)).collect();
         let known: Arc<[Known]> = known?.into();
-        cache.insert(id.clone(), Arc::clone(&known)).await;
+        cache.insert(place.clone(), Arc::clone(&known)).await;
         if self.changes.load(Ordering::SeqCst) != changes {
-            cache.invalidate(id).await;
+            cache.invalidate(place).await;
         }
         Ok(known)
     }
 
-    /// The policies of all tenants.
-    pub(crate) async fn policies(&self, engine: &Engine) -> Result<Arc<[policies::Known]>, EngineError> {
-        if let Some(known) = self.policies.get(&()).await {
+    /// The tenant of this id.
+    pub(crate) async fn tenant(&self, engine: &Engine, id: &TenantId) -> Result<Option<TenantKey>, EngineError> {
+        if let Some(known) = self.tenants.get(id).await {
             return Ok(known);
         }
         let changes = self.changes.load(Ordering::SeqCst);
-        let known = policies::all(engine).await?;
-        self.policies.insert((), Arc::clone(&known)).await;
+        let tx = engine.store().begin_system_read(&SystemScope).await?;
+        let known = tenants::find_by_id(&tx, &SystemScope, id).await?.map(|tenant| tenant.key);
+        drop(tx);
+        self.tenants.insert(id.clone(), known).await;
+        if self.changes.load(Ordering::SeqCst) != changes {
+            self.tenants.invalidate_all();
+        }
+        Ok(known)
+    }
+
+    /// The policies of a tenant, or of all.
+    pub(crate) async fn policies(
+        &self,
+        engine: &Engine,
+        tenant: Option<TenantKey>,
+    ) -> Result<Arc<[policies::Known]>, EngineError> {
+        if let Some(known) = self.policies.get(&tenant).await {
+            return Ok(known);
+        }
+        let changes = self.changes.load(Ordering::SeqCst);
+        let known = match tenant {
+            Some(tenant) => policies::one(engine, tenant).await?,
+            None => policies::all(engine).await?,
+        };
+        self.policies.insert(tenant, Arc::clone(&known)).await;
         if self.changes.load(Ordering::SeqCst) != changes {
             self.policies.invalidate_all();
         }
@@ -243,7 +280,7 @@ impl Known {
             (Some(Proof::Keys(keys)), Ok(token), _) => match &token.skn {
                 // Both are tried always, so that the time does not tell which one it was.
                 None => Ok(token.verify(&keys.primary_key) | token.verify(&keys.secondary_key)),
-                Some(name) => self.vouched_for(engine, name, token).await,
+                Some(name) => Ok(self.vouched_by(engine, name, token).await?.is_some()),
             },
             (Some(Proof::Certificate(X509::SelfSigned { primary, secondary })), _, [own, ..]) => {
                 let mut thumbprints = primary.iter().chain(secondary);
@@ -260,13 +297,18 @@ impl Known {
         }
     }
 
-    /// Whether the token is of a policy of the tenant that may connect in any device's place.
-    async fn vouched_for(&self, engine: &Engine, name: &str, token: &sas::Token) -> Result<bool, EngineError> {
+    /// The key that the token is signed with, of a policy of the tenant that may connect in any device's place.
+    async fn vouched_by(
+        &self,
+        engine: &Engine,
+        name: &str,
+        token: &sas::Token,
+    ) -> Result<Option<KeyMark>, EngineError> {
         let Some(policy) = Policy::from_name(name).filter(|policy| policy.grants(Right::DeviceConnect)) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let policies = engine.credentials().policies(engine).await?;
-        Ok(policies.iter().any(|known| known.is_of(self.tenant) && known.signed(policy, token)))
+        let policies = engine.credentials().policies(engine, Some(self.tenant)).await?;
+        Ok(policies.iter().find_map(|known| known.signed_by(policy, token)))
     }
 }
 
@@ -303,35 +345,39 @@ fn token(engine: &Engine, connect: &Connect<'_>) -> Result<sas::Token, Refusal> 
 /// [`ConnectRefused`].
 pub async fn authenticate(engine: &Engine, connect: Connect<'_>) -> Result<DeviceSession, ConnectRefused> {
     let address = Address { device: connect.device.clone(), module: connect.module.cloned() };
-    let decision = decide(engine, connect, &address).await;
+    let tenant = match hosts::whose(engine, connect.host).await.map_err(ConnectRefused::Unavailable)? {
+        Whose::Nobodys => return Err(ConnectRefused::BadCredential { reason: Refusal::OtherHub }),
+        Whose::Shared => None,
+        Whose::Tenant(tenant) => Some(tenant),
+    };
+    let place = (tenant, address);
+    let decision = decide(engine, connect, &place).await;
     if let Err(ConnectRefused::BadCredential { reason }) = &decision {
-        blame(engine, &address, *reason).await;
+        blame(engine, place, *reason).await;
     }
     decision
 }
 
 /// Notes a refusal, a module's with its device, where one tenant alone has the device: of several, nobody knows which one
 /// was meant.
-async fn blame(engine: &Engine, address: &Address, reason: Refusal) {
+async fn blame(engine: &Engine, (tenant, address): Place, reason: Refusal) {
     counter!("muster_hub_refusals_total", "reason" => reason.code().map_or("other", FailureCode::name)).increment(1);
     let Some(code) = reason.code() else { return };
-    if let Ok(known) = engine.credentials().of(engine, &address.device.clone().into()).await
+    if let Ok(known) = engine.credentials().of(engine, &(tenant, address.device.clone().into())).await
         && let [known] = &*known
     {
         failures::note(engine, known.tenant, &address.device, code);
     }
 }
 
-async fn decide(engine: &Engine, connect: Connect<'_>, address: &Address) -> Result<DeviceSession, ConnectRefused> {
+async fn decide(engine: &Engine, connect: Connect<'_>, place: &Place) -> Result<DeviceSession, ConnectRefused> {
     let refused = |reason| ConnectRefused::BadCredential { reason };
-    if !connect.host.eq_ignore_ascii_case(&engine.config().hub_host) {
-        return Err(refused(Refusal::OtherHub));
-    }
+    let address = &place.1;
     let shown = Shown { token: token(engine, &connect), chain: connect.chain };
     if shown.token.is_err() && shown.chain.is_empty() {
         return Err(refused(shown.refusal()));
     }
-    let known = engine.credentials().of(engine, address).await.map_err(ConnectRefused::Unavailable)?;
+    let known = engine.credentials().of(engine, place).await.map_err(ConnectRefused::Unavailable)?;
     if known.is_empty() && address.module.is_some() {
         return Err(refused(Refusal::UnknownModule));
     }
@@ -344,11 +390,22 @@ async fn decide(engine: &Engine, connect: Connect<'_>, address: &Address) -> Res
     let device = match matching.as_slice() {
         [] => return Err(refused(shown.refusal())),
         [device] => device,
-        _ => return Err(refused(Refusal::Ambiguous)),
+        several => {
+            let tenants: Vec<_> = several.iter().map(|device| device.tenant_id.as_str()).collect();
+            tracing::warn!(device.id = %address, ?tenants, "a device is refused: several tenants have its id and key");
+            return Err(refused(Refusal::Ambiguous));
+        }
     };
     if !device.enabled {
         return Err(refused(Refusal::Blocked));
     }
+    let vouched_by = match (&device.proof, &shown.token) {
+        (Some(Proof::Keys(_)), Ok(token)) => match &token.skn {
+            Some(name) => device.vouched_by(engine, name, token).await.map_err(ConnectRefused::Unavailable)?,
+            None => None,
+        },
+        _ => None,
+    };
     let session = DeviceSession {
         tenant: device.tenant,
         tenant_id: device.tenant_id.clone(),
@@ -369,6 +426,7 @@ async fn decide(engine: &Engine, connect: Connect<'_>, address: &Address) -> Res
             (Some(Proof::Keys(_)), _) => Auth::DeviceSas,
             _ => Auth::Certificate,
         },
+        vouched_by,
     };
     if let (Some(_), Some(model)) = (&session.module, session.model_id.as_deref()) {
         let noted = provisioning::module_contact(engine, &session, model).await;

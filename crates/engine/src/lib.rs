@@ -30,6 +30,7 @@ mod error;
 pub mod events;
 pub mod files;
 pub mod health;
+mod hosts;
 mod housekeeping;
 pub mod hub_auth;
 pub mod identity;

@@ -7,12 +7,13 @@ use crate::{
     authentication::Authentication,
     connections,
     devices::{self, DeviceKeys},
+    events,
     notices::NoticeKind,
     precondition::IfMatch,
     provisioning,
     registry_service::facts,
 };
-use muster_model::{Address, Caller, DeviceId, ModuleId, Permission, device::Module, registry};
+use muster_model::{Address, Caller, DeviceId, ModuleId, Permission, device::Module, event::Operation, registry};
 use muster_store::{Tx, devices as stored, modules, twins};
 use serde_json::Value;
 use uuid::Uuid;
@@ -63,6 +64,8 @@ pub async fn create(
     stored::set_credentials(&tx, scope, key, &devices::seal_keys(engine, key, &keys)?).await?;
     let address = Address::from((device.id, id.clone()));
     audit::record(&tx, engine, caller, Entry::new("created", "module", &address)).await?;
+    let module = modules::get(&tx, scope, &address).await?;
+    events::module(&tx, engine, scope, &module, Operation::CreateModuleIdentity).await?;
     let document = document(&tx, engine, caller, &address).await?;
     tx.commit().await?;
     engine.notify(scope.tenant, NoticeKind::Device, &address.device).await;
@@ -149,6 +152,11 @@ pub async fn delete(
     let module = find(&tx, caller, &address).await?;
     condition.check("module", &address, &module.identity.etag)?;
     let held = connections::holders(&tx, engine, scope, module.identity.key).await?;
+    events::module(&tx, engine, scope, &module, Operation::DeleteModuleIdentity).await?;
+    for (key, holder) in &held {
+        let (epoch, at) = (holder.epoch, engine.clock().now());
+        events::Connection { address: &address, key: *key, epoch, at }.ended(&tx, scope);
+    }
     modules::delete(&tx, scope, module.identity.key).await?;
     audit::record(&tx, engine, caller, Entry::new("deleted", "module", &address)).await?;
     tx.commit().await?;

@@ -1,11 +1,24 @@
 //! The policies by which back-end services, and tools that may stand in for any device, prove themselves to the hub
 //! (`iot-hub-wire.md` §1, §6). Every tenant has the same six, with two keys each.
 
-use crate::{Engine, EngineError, notices::NoticeKind, provisioning::random_keys};
+use crate::{
+    Engine, EngineError,
+    audit::{self, Entry},
+    hosts::{self, Whose},
+    notices::NoticeKind,
+    provisioning::random_keys,
+    secrets::symmetric_key,
+};
 use muster_model::{Caller, Permission, Scope, SystemScope, TenantId, TenantKey, device::SymmetricKeys, wire::sas};
 use muster_store::{MAX_PAGE, Paging, Tx, secrets, tenants};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use serde_json::{Map, json};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 /// Under a shared host a service does not say whose it is, so its token is tried with the keys of every tenant.
 /// Beyond this number that is no longer cheap.
@@ -151,16 +164,20 @@ pub async fn authenticate(engine: &Engine, host: &str, authorization: &str) -> R
     if token.expired(engine.clock().now()) {
         return Err(refused("the token has expired"));
     }
-    let hub = &engine.config().hub_host;
-    if !sas::without_port(host).eq_ignore_ascii_case(hub) {
-        return Err(refused("the request is for another hub"));
-    }
-    if !token.covers_hub(hub) {
+    let host = sas::without_port(host);
+    if !token.covers_hub(host) {
         return Err(refused("the token is for another hub"));
     }
     let name = token.skn.as_deref().ok_or_else(|| refused("the token names no policy"))?;
     let policy = Policy::from_name(name).ok_or_else(|| refused("there is no such policy"))?;
-    let known = engine.credentials().policies(engine).await?;
+    // The provisioning service has one name for all tenants, whatever their hubs are called.
+    let shared = policy == Policy::ProvisioningServiceOwner && host.eq_ignore_ascii_case(&engine.config().hub_host);
+    let tenant = match hosts::whose(engine, host).await? {
+        Whose::Tenant(tenant) => Some(tenant),
+        Whose::Nobodys if !shared => return Err(refused("the request is for another hub")),
+        Whose::Shared | Whose::Nobodys => None,
+    };
+    let known = engine.credentials().policies(engine, tenant).await?;
     let mut matching = known.iter().filter(|known| known.signed(policy, &token));
     let (Some(known), None) = (matching.next(), matching.next()) else {
         return Err(refused("no tenant's policy has this key"));
@@ -177,15 +194,95 @@ pub async fn keys(engine: &Engine, caller: &Caller) -> Result<PolicyKeys, Engine
     of_tenant(engine, caller.scope.tenant).await
 }
 
+/// One of a policy's two keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySlot {
+    /// The key in use.
+    Primary,
+    /// The second key, for rolling.
+    Secondary,
+}
+
+impl KeySlot {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+        }
+    }
+}
+
+/// Replaces one key of a policy; whoever proved themselves with it is let in no more, and connections that stand on it are
+/// ended. Returns both keys as they are now.
+///
+/// # Errors
+/// [`EngineError::Denied`].
+pub async fn regenerate(
+    engine: &Engine,
+    caller: &Caller,
+    policy: Policy,
+    slot: KeySlot,
+) -> Result<SymmetricKeys, EngineError> {
+    caller.require(Permission::TenantManage)?;
+    let tenant = caller.scope.tenant;
+    // An older tenant may have none yet.
+    of_tenant(engine, tenant).await?;
+    let tx = engine.store().begin_system(&SystemScope).await?;
+    let sealed = secrets::lock(&tx, &SystemScope, &place(tenant)).await?;
+    let mut all: PolicyKeys = engine.open(&place(tenant), &sealed)?;
+    let keys = all.get_mut(&policy).ok_or_else(|| EngineError::not_found("policy", policy))?;
+    match slot {
+        KeySlot::Primary => keys.primary_key = symmetric_key()?,
+        KeySlot::Secondary => keys.secondary_key = symmetric_key()?,
+    }
+    let keys = keys.clone();
+    let sealed = engine.seal(&place(tenant), &all)?;
+    secrets::put(&tx, &SystemScope, &place(tenant), &sealed, engine.clock().now()).await?;
+    let details = Map::from_iter([("key".to_owned(), json!(slot.name()))]);
+    audit::record(&tx, engine, caller, Entry::new("regenerated", "policy", policy).with(details)).await?;
+    tx.commit().await?;
+    engine.notify(tenant, NoticeKind::Tenant, "policies").await;
+    Ok(keys)
+}
+
+/// Tells a policy's key from others in this process, and is no way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyMark(u64);
+
+impl KeyMark {
+    fn of(policy: Policy, key: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (policy, key).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// The marks of all keys that the tenant's policies have now.
+///
+/// # Errors
+/// [`EngineError::Unavailable`].
+pub async fn standing(engine: &Engine, tenant: TenantKey) -> Result<Vec<KeyMark>, EngineError> {
+    let all = of_tenant(engine, tenant).await?;
+    let marks = all.iter().flat_map(|(policy, SymmetricKeys { primary_key, secondary_key })| {
+        [KeyMark::of(*policy, primary_key), KeyMark::of(*policy, secondary_key)]
+    });
+    Ok(marks.collect())
+}
+
 /// What a service is configured with to hold the policy.
-pub fn connection_string(engine: &Engine, policy: Policy, key: &str) -> String {
-    let host = &engine.config().hub_host;
+pub fn connection_string(engine: &Engine, tenant: &TenantId, policy: Policy, key: &str) -> String {
+    let host = engine.config().host_of(tenant);
     format!("HostName={host};SharedAccessKeyName={policy};SharedAccessKey={key}")
 }
 
 /// The connection strings of all policies, by their names, with their primary keys.
-pub(crate) fn connection_strings(engine: &Engine, keys: &PolicyKeys) -> BTreeMap<&'static str, String> {
-    keys.iter().map(|(policy, keys)| (policy.name(), connection_string(engine, *policy, &keys.primary_key))).collect()
+pub(crate) fn connection_strings(
+    engine: &Engine,
+    tenant: &TenantId,
+    keys: &PolicyKeys,
+) -> BTreeMap<&'static str, String> {
+    let string = |policy, keys: &SymmetricKeys| connection_string(engine, tenant, policy, &keys.primary_key);
+    keys.iter().map(|(policy, keys)| (policy.name(), string(*policy, keys))).collect()
 }
 
 /// The keys of a tenant; made where it is older than they are.
@@ -214,6 +311,15 @@ pub(crate) async fn make(tx: &Tx, engine: &Engine, tenant: TenantKey) -> Result<
     let sealed = engine.seal(&place(tenant), &keys)?;
     let stands = secrets::insert_if_absent(tx, &SystemScope, &place(tenant), &sealed, engine.clock().now()).await?;
     engine.open(&place(tenant), &stands)
+}
+
+/// The keys of one tenant.
+pub(crate) async fn one(engine: &Engine, tenant: TenantKey) -> Result<Arc<[Known]>, EngineError> {
+    let keys = of_tenant(engine, tenant).await?;
+    let scope = Scope { tenant };
+    let tx = engine.store().begin_read(&scope).await?;
+    let tenant_id = tenants::get(&tx, &scope).await?.id;
+    Ok(Arc::from([Known { tenant, tenant_id, keys }]))
 }
 
 /// The keys of all tenants.
@@ -248,15 +354,20 @@ pub(crate) async fn all(engine: &Engine) -> Result<Arc<[Known]>, EngineError> {
 }
 
 impl Known {
-    /// Whether this is the tenant's number.
-    pub(crate) fn is_of(&self, tenant: TenantKey) -> bool {
-        self.tenant == tenant
-    }
-
     /// Whether the token was signed with a key of the policy.
     pub(crate) fn signed(&self, policy: Policy, token: &sas::Token) -> bool {
+        self.signed_by(policy, token).is_some()
+    }
+
+    /// The key of the policy that the token was signed with.
+    pub(crate) fn signed_by(&self, policy: Policy, token: &sas::Token) -> Option<KeyMark> {
+        let SymmetricKeys { primary_key, secondary_key } = self.keys.get(&policy)?;
         // Both are tried always, so that the time does not tell which one it was.
-        self.keys.get(&policy).is_some_and(|keys| token.verify(&keys.primary_key) | token.verify(&keys.secondary_key))
+        match (token.verify(primary_key), token.verify(secondary_key)) {
+            (true, _) => Some(KeyMark::of(policy, primary_key)),
+            (_, true) => Some(KeyMark::of(policy, secondary_key)),
+            _ => None,
+        }
     }
 }
 

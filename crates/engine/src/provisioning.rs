@@ -386,7 +386,7 @@ pub async fn registration(engine: &Engine, caller: &Caller, id: &RegistrationId)
     caller.require(Permission::ConnectivityView)?;
     let tx = engine.store().begin_read(&caller.scope).await?;
     let found = registrations::find(&tx, &caller.scope, id).await?;
-    Ok(state(engine, &found.ok_or_else(|| EngineError::not_found("registration", id))?))
+    Ok(state(engine, &caller.tenant, &found.ok_or_else(|| EngineError::not_found("registration", id))?))
 }
 
 /// The states of the registrations that came through a group, in the order of their ids.
@@ -402,7 +402,7 @@ pub async fn list_registrations(
     caller.require(Permission::ConnectivityView)?;
     let tx = engine.store().begin_read(&caller.scope).await?;
     let page = registrations::list_of_group(&tx, &caller.scope, group, paging).await?;
-    Ok(Page { items: page.items.iter().map(|one| state(engine, one)).collect(), more: page.more })
+    Ok(Page { items: page.items.iter().map(|one| state(engine, &caller.tenant, one)).collect(), more: page.more })
 }
 
 /// Forgets a registration; the device stays as it is, and may register again.
@@ -420,11 +420,11 @@ pub async fn delete_registration(engine: &Engine, caller: &Caller, id: &Registra
     Ok(tx.commit().await?)
 }
 
-fn state(engine: &Engine, registration: &registrations::Registration) -> Value {
+fn state(engine: &Engine, tenant: &TenantId, registration: &registrations::Registration) -> Value {
     json!({
         "registrationId": registration.id,
         "createdDateTimeUtc": time(registration.created_at),
-        "assignedHub": engine.config().hub_host,
+        "assignedHub": engine.config().host_of(tenant),
         "deviceId": registration.device,
         "status": "assigned",
         "substatus": "initialAssignment",
@@ -527,7 +527,7 @@ impl DpsSession {
     ) -> Registration {
         self.answer(Outcome::Assigned {
             device: registration.device,
-            hub: engine.config().hub_host.clone(),
+            hub: engine.config().host_of(&self.tenant_id),
             group: registration.group,
             substatus,
             certificate: self.keys.x509.is_some(),

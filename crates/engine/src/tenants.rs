@@ -9,7 +9,7 @@ use crate::{
         tokens::{self, NewToken},
     },
     notices::NoticeKind,
-    policies::{self, PolicyKeys},
+    policies::{self, KeySlot, Policy, PolicyKeys},
     provisioning::{self, DEFAULT_GROUP},
     secrets::random_bytes,
 };
@@ -215,6 +215,27 @@ pub async fn set_event_feed(engine: &Engine, caller: &Caller, on: bool) -> Resul
     Ok(tenant)
 }
 
+/// Replaces one key of a tenant's policy, by the operator of the installation; returns what a service is configured with
+/// from now on, by that key.
+///
+/// # Errors
+/// [`EngineError::NotFound`].
+pub async fn regenerate_policy_key(
+    engine: &Engine,
+    id: &TenantId,
+    policy: Policy,
+    slot: KeySlot,
+) -> Result<String, EngineError> {
+    let tenant = find(engine, id).await?.ok_or_else(|| EngineError::not_found("tenant", id))?;
+    let caller = Caller::system(Scope { tenant: tenant.key }, tenant.id, "operator");
+    let keys = policies::regenerate(engine, &caller, policy, slot).await?;
+    let key = match slot {
+        KeySlot::Primary => &keys.primary_key,
+        KeySlot::Secondary => &keys.secondary_key,
+    };
+    Ok(policies::connection_string(engine, id, policy, key))
+}
+
 /// Switches telemetry as events on for a tenant, by the operator of the installation.
 ///
 /// # Errors
@@ -259,12 +280,12 @@ fn answer(
     policies: &PolicyKeys,
 ) -> BootstrapResult {
     BootstrapResult {
+        hub_host: engine.config().host_of(&tenant.id),
+        connection_strings: policies::connection_strings(engine, &tenant.id, policies),
         tenant: tenant.id,
         id_scope: tenant.id_scope,
-        hub_host: engine.config().hub_host.clone(),
         enrollment_group: group,
         keys,
-        connection_strings: policies::connection_strings(engine, policies),
         api_token: None,
     }
 }

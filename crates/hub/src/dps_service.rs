@@ -5,6 +5,7 @@ use crate::{
     Hub,
     fault::Fault,
     https,
+    limits::Kind,
     provisioning::{self as devices, DpsAnswer},
 };
 use actix_web::{
@@ -257,11 +258,13 @@ fn over_http(answer: DpsAnswer) -> HttpResponse {
 async fn authorize(hub: &Hub, request: &HttpRequest) -> Result<Caller, Fault> {
     let refused = |message: &str| Fault::new(401, 401_002, message);
     let token = text(request, header::AUTHORIZATION.as_str()).ok_or_else(|| refused("there is no token"))?;
-    let host = request.connection_info().host().to_owned();
-    let caller = policies::authenticate(&hub.engine, &host, token).await.map_err(|refusal| match refusal {
-        PolicyRefused::Unavailable(error) => error.into(),
-        refusal => refused(&refusal.to_string()),
-    })?;
+    let caller =
+        policies::authenticate(&hub.engine, https::host(request), token).await.map_err(|refusal| match refusal {
+            PolicyRefused::Unavailable(error) => error.into(),
+            refusal => refused(&refusal.to_string()),
+        })?;
+    let share = hub.limits.of_tenant(caller.scope.tenant);
+    share.pass(Kind::Calls, 1).await.map_err(|_| Fault::throttled())?;
     if caller.has(Right::Provisioning) { Ok(caller.caller()) } else { Err(refused("the policy does not allow it")) }
 }
 

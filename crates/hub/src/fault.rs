@@ -59,7 +59,7 @@ impl From<EngineError> for Fault {
             EngineError::Denied(_) | EngineError::Unauthenticated => Self::new(401, 401_002, message),
             EngineError::Conflict { kind: "module", .. } => Self::new(409, 409_301, message),
             EngineError::Conflict { kind: "job" | "configuration", .. } => Self::new(409, 409_002, message),
-            EngineError::Conflict { .. } => Self::new(409, 409_001, message),
+            EngineError::Conflict { .. } | EngineError::Blocked { .. } => Self::new(409, 409_001, message),
             EngineError::PreconditionFailed { .. } => Self::new(412, 412_002, message),
             EngineError::TooMany { .. } => Self::throttled(),
             EngineError::Unavailable { .. } => {

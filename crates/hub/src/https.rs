@@ -9,6 +9,7 @@ use actix_web::{
     rt::net::TcpStream,
     web::{self, Data, PayloadConfig},
 };
+use muster_model::wire::sas;
 use rustls::{ServerConfig, pki_types::CertificateDer};
 use serde_json::json;
 use std::{any::Any, net::TcpListener, sync::Arc, time::Duration};
@@ -95,7 +96,7 @@ fn keep_chain(connection: &dyn Any, extensions: &mut Extensions) {
 pub(crate) fn peer(request: &HttpRequest) -> Option<Peer> {
     let address = request.peer_addr()?.ip();
     let chain = request.conn_data::<Chain>().map(|chain| chain.0.clone()).unwrap_or_default();
-    Some(Peer { address, chain })
+    Some(Peer { address, chain, host: Some(sas::without_port(host(request)).to_owned()) })
 }
 
 /// The name that the request was sent to, with the port where there is one. HTTP/2 has it in the request's target.

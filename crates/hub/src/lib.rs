@@ -22,6 +22,7 @@ mod dps_service;
 mod error;
 mod fault;
 mod https;
+mod limits;
 mod listener;
 mod mailbox;
 mod metering;
@@ -34,12 +35,15 @@ mod session;
 mod telemetry;
 mod tls;
 mod twin;
+mod vouchers;
 mod websocket;
 
 pub use config::HubConfig;
 pub use error::HubError;
+pub use limits::Rates;
 pub use tls::ServerCertificate;
 
+use limits::Limits;
 use listener::Transport;
 use metering::Meters;
 use muster_engine::Engine;
@@ -80,11 +84,13 @@ pub async fn serve(parts: HubParts) -> Result<(), HubError> {
         places: Arc::new(Semaphore::new(config.max_connections)),
         registry: Arc::default(),
         meters: Meters::new(),
+        limits: Arc::new(Limits::new(config.device_rates, config.tenant_rates)),
         engine,
         config,
         stop,
     });
     tasks.spawn(pushes::deliver(hub.clone(), pushes));
+    tasks.spawn(vouchers::watch(hub.clone()));
     if let Some(listener) = mqtt {
         tasks.spawn(listener::run(hub.clone(), listener, Transport::Plain));
     }
@@ -105,5 +111,6 @@ struct Hub {
     registry: Arc<Registry>,
     places: Arc<Semaphore>,
     meters: Meters,
+    limits: Arc<Limits>,
     stop: CancellationToken,
 }

@@ -95,7 +95,7 @@ async fn serve_tls(
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-            session::serve(hub, stream, Peer { address: peer.ip(), chain }).await;
+            session::serve(hub, stream, Peer { address: peer.ip(), chain, host: None }).await;
         }
         Ok(Err(error)) => {
             tracing::debug!(peer = %peer.ip(), %error, "a TLS handshake failed");

@@ -1,13 +1,13 @@
 //! Which devices are connected here.
 
 use crate::mailbox::{Close, Desired, Mailbox};
-use muster_engine::hub_auth::DeviceSession;
+use muster_engine::{hub_auth::DeviceSession, policies::KeyMark};
 use muster_model::{
     DeviceKey, TenantKey,
     push::{MethodCall, Push, PushAction},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Identity {
 struct Entry {
     generation: u64,
     epoch: i64,
+    vouched_by: Option<KeyMark>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -58,7 +59,7 @@ impl Registry {
         let older = match live.connections.get(&identity) {
             Some(newer) if newer.epoch > session.epoch => Some(mailbox),
             _ => {
-                let entry = Entry { generation, epoch: session.epoch, mailbox };
+                let entry = Entry { generation, epoch: session.epoch, vouched_by: session.vouched_by, mailbox };
                 live.connections.insert(identity.clone(), entry).map(|older| older.mailbox)
             }
         };
@@ -93,6 +94,22 @@ impl Registry {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The tenants that have connections which stand on a policy's key.
+    pub(crate) fn vouched_tenants(&self) -> HashSet<TenantKey> {
+        let live = self.lock();
+        let vouched = live.connections.iter().filter(|(_, entry)| entry.vouched_by.is_some());
+        vouched.map(|(identity, _)| identity.tenant).collect()
+    }
+
+    /// Ends those connections of the tenant that stand on a policy's key which is none any more.
+    pub(crate) fn end_vouched(&self, tenant: TenantKey, standing: &[KeyMark]) {
+        for (identity, entry) in &self.lock().connections {
+            if identity.tenant == tenant && entry.vouched_by.is_some_and(|mark| !standing.contains(&mark)) {
+                entry.mailbox.close(Close::Service("the policy's key was replaced".into()));
+            }
+        }
     }
 
     /// Tells all connections, and those that are still to come, that the hub stops.
@@ -136,6 +153,7 @@ mod tests {
             expires_at: None,
             model_id: None,
             auth: Auth::default(),
+            vouched_by: None,
         }
     }
 

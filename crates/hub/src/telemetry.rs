@@ -2,28 +2,19 @@
 
 use bytes::Bytes;
 use muster_engine::hub_auth::DeviceSession;
-use muster_model::{
-    batch::{Inbound, Kind},
-    wire::percent_encode,
-};
+use muster_model::batch::{Inbound, Kind};
 
 /// The largest message: its body, the values of its system properties, names and values of the others.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 262_144;
 
-/// The system property that names the module that a message came from.
-const CONNECTION_MODULE: &str = "%24.cmid";
-
-/// A telemetry message of the session's device. What a module sends is its device's, with the module noted in the bag.
+/// A telemetry message of the session's device. What a module sends is its device's, with the module noted beside it.
 pub(crate) fn inbound(session: &DeviceSession, bag: String, payload: Bytes, enqueued_ms: i64) -> Inbound {
-    let bag = match &session.module {
-        None => bag,
-        Some(module) => with_property(&bag, CONNECTION_MODULE, &percent_encode(module.as_str())),
-    };
     Inbound {
         tenant: session.tenant,
         device: session.source,
         device_id: session.device_id.as_str().to_owned(),
         model_id: session.model_id.clone().unwrap_or_default(),
+        module: session.module.clone(),
         enqueued_ms,
         kind: Kind::Telemetry,
         auth: session.auth,

@@ -79,12 +79,14 @@ impl ResolvesServerCert for Shown {
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// The host that its HTTP request was sent to.
+    pub(crate) host: Option<String>,
 }
 
 impl Peer {
     /// A client without a certificate.
     pub(crate) fn plain(address: IpAddr) -> Self {
-        Self { address, chain: Vec::new() }
+        Self { address, chain: Vec::new(), host: None }
     }
 }
 

@@ -1,20 +1,23 @@
 //! The batch of device messages that travels over the bus: a versioned binary format (`docs/ingest.md`).
 //!
 //! ```text
-//! byte     version (1)
+//! byte     version (2)
 //! u32      messages
 //! u16      tenants, then for each: i32 tenant, u32 messages received (the ledger's "received")
 //! message  i32 tenant, i64 device, i64 enqueued (ms since 1970), u8 kind (lower half) and Auth (upper half),
-//!          u16 len + device id, u16 len + model id ("" = none), u32 len + property bag as sent, u32 len + payload
+//!          u16 len + device id, u16 len + model id ("" = none), u16 len + module id ("" = the device itself; absent in
+//!          version 1), u32 len + property bag as sent, u32 len + payload
 //! ```
-//! All numbers are big-endian. Readers take the previous version too, once there is one.
+//! All numbers are big-endian. Readers take the previous version too.
 
-use crate::{DeviceKey, TenantKey};
+use crate::{DeviceKey, ModuleId, TenantKey};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::BTreeMap;
 
 /// The version that [`Encoder`] writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+/// The version before it, which has no modules.
+const WITHOUT_MODULES: u8 = 1;
 /// A batch is closed at this many messages …
 pub const MAX_MESSAGES: usize = 512;
 /// … or at this many bytes, whichever comes first (one message may be larger).
@@ -44,10 +47,16 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// As the hub writes it (`iothub-connection-auth-method`, `iot-hub-wire.md` §2).
-    pub fn method(self) -> Option<&'static str> {
+    /// As the hub writes it of a device or a module of one (`iothub-connection-auth-method`, `iot-hub-wire.md` §2).
+    pub fn method(self, module: Option<&ModuleId>) -> Option<&'static str> {
         Some(match self {
             Self::Unknown => return None,
+            Self::DeviceSas if module.is_some() => {
+                r#"{"scope":"module","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}"#
+            }
+            Self::Certificate if module.is_some() => {
+                r#"{"scope":"module","type":"x509","issuer":"external","acceptingIpFilterRule":null}"#
+            }
             Self::DeviceSas => r#"{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}"#,
             Self::HubSas => r#"{"scope":"hub","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}"#,
             Self::Certificate => r#"{"scope":"device","type":"x509","issuer":"external","acceptingIpFilterRule":null}"#,
@@ -76,6 +85,8 @@ pub struct Inbound {
     pub device_id: String,
     /// The model id announced at CONNECT, or empty.
     pub model_id: String,
+    /// The module of the device that sent it, by what it has proven to be: no property that a device sends says so.
+    pub module: Option<ModuleId>,
     /// When the hub took it, in milliseconds since 1970.
     pub enqueued_ms: i64,
     /// What it is.
@@ -91,7 +102,8 @@ pub struct Inbound {
 impl Inbound {
     /// Bytes that the message takes in a batch.
     pub fn encoded_len(&self) -> usize {
-        33 + self.device_id.len() + self.model_id.len() + self.bag.len() + self.payload.len()
+        let module_len = self.module.as_ref().map_or(0, |module| module.as_str().len());
+        35 + self.device_id.len() + self.model_id.len() + module_len + self.bag.len() + self.payload.len()
     }
 }
 
@@ -110,6 +122,9 @@ pub enum BatchError {
     /// A text is not UTF-8.
     #[error("text in batch is not UTF-8")]
     Text,
+    /// What stands for a module's id is none.
+    #[error("module id in batch is none")]
+    Module,
 }
 
 /// Builds a batch message by message.
@@ -131,6 +146,7 @@ impl Encoder {
         self.body.put_u8(message.kind as u8 | (message.auth as u8) << 4);
         put_text16(&mut self.body, &message.device_id);
         put_text16(&mut self.body, &message.model_id);
+        put_text16(&mut self.body, message.module.as_ref().map_or("", ModuleId::as_str));
         self.body.put_u32(message.bag.len() as u32);
         self.body.put_slice(message.bag.as_bytes());
         self.body.put_u32(message.payload.len() as u32);
@@ -183,7 +199,7 @@ pub struct Batch {
 /// # Errors
 /// [`BatchError`] where not even that can be read.
 pub fn header(mut bytes: Bytes) -> Result<Vec<(TenantKey, u32)>, BatchError> {
-    head(&mut bytes).map(|(_, received)| received)
+    head(&mut bytes).map(|head| head.received)
 }
 
 /// Reads a batch.
@@ -191,17 +207,23 @@ pub fn header(mut bytes: Bytes) -> Result<Vec<(TenantKey, u32)>, BatchError> {
 /// # Errors
 /// [`BatchError`] where the bytes are no batch; nothing of it is used then.
 pub fn decode(mut bytes: Bytes) -> Result<Batch, BatchError> {
-    let (count, received) = head(&mut bytes)?;
+    let Head { version, count, received } = head(&mut bytes)?;
     let mut messages = Vec::with_capacity(count.min(MAX_MESSAGES));
     for _ in 0..count {
-        messages.push(message(&mut bytes)?);
+        messages.push(message(&mut bytes, version)?);
     }
     Ok(Batch { received, messages })
 }
 
-fn head(bytes: &mut Bytes) -> Result<(usize, Vec<(TenantKey, u32)>), BatchError> {
+struct Head {
+    version: u8,
+    count: usize,
+    received: Vec<(TenantKey, u32)>,
+}
+
+fn head(bytes: &mut Bytes) -> Result<Head, BatchError> {
     let version = take(bytes, 1)?.get_u8();
-    if version != VERSION {
+    if !matches!(version, WITHOUT_MODULES | VERSION) {
         return Err(BatchError::Version(version));
     }
     let count = take(bytes, 4)?.get_u32() as usize;
@@ -211,10 +233,10 @@ fn head(bytes: &mut Bytes) -> Result<(usize, Vec<(TenantKey, u32)>), BatchError>
         let mut entry = take(bytes, 8)?;
         received.push((TenantKey(entry.get_i32()), entry.get_u32()));
     }
-    Ok((count, received))
+    Ok(Head { version, count, received })
 }
 
-fn message(bytes: &mut Bytes) -> Result<Inbound, BatchError> {
+fn message(bytes: &mut Bytes, version: u8) -> Result<Inbound, BatchError> {
     let mut head = take(bytes, 21)?;
     let (tenant, device, enqueued_ms) = (TenantKey(head.get_i32()), DeviceKey(head.get_i64()), head.get_i64());
     let code = head.get_u8();
@@ -225,11 +247,19 @@ fn message(bytes: &mut Bytes) -> Result<Inbound, BatchError> {
     };
     let device_id = text16(bytes)?;
     let model_id = text16(bytes)?;
+    let module = match version {
+        WITHOUT_MODULES => String::new(),
+        _ => text16(bytes)?,
+    };
+    let module = match module.as_str() {
+        "" => None,
+        id => Some(ModuleId::parse(id).map_err(|_| BatchError::Module)?),
+    };
     let bag_len = take(bytes, 4)?.get_u32() as usize;
     let bag = text(take(bytes, bag_len)?)?;
     let payload_len = take(bytes, 4)?.get_u32() as usize;
     let payload = take(bytes, payload_len)?;
-    Ok(Inbound { tenant, device, device_id, model_id, enqueued_ms, kind, auth, bag, payload })
+    Ok(Inbound { tenant, device, device_id, model_id, module, enqueued_ms, kind, auth, bag, payload })
 }
 
 fn take(bytes: &mut Bytes, len: usize) -> Result<Bytes, BatchError> {
@@ -262,6 +292,7 @@ mod tests {
             device: DeviceKey(7),
             device_id: "pump-1".into(),
             model_id: String::new(),
+            module: None,
             enqueued_ms: 1_700_000_000_000,
             kind: Kind::Telemetry,
             auth: Auth::Certificate,
@@ -273,12 +304,37 @@ mod tests {
     #[test]
     fn a_batch_reads_back() {
         let mut encoder = Encoder::default();
-        let sent = [inbound(1, b"{}"), inbound(2, b""), inbound(1, b"\xff")];
+        let module = Inbound { module: ModuleId::parse("motor").ok(), ..inbound(2, b"") };
+        let sent = [inbound(1, b"{}"), module, inbound(1, b"\xff")];
         sent.iter().for_each(|message| encoder.push(message));
         let batch = decode(encoder.finish()).expect("a batch");
         assert_eq!(batch.messages, sent);
         assert_eq!(batch.received, [(TenantKey(1), 2), (TenantKey(2), 1)]);
         assert!(encoder.is_empty());
+    }
+
+    #[test]
+    fn a_batch_of_the_previous_version_is_read() {
+        let mut encoder = Encoder::default();
+        encoder.push(&inbound(1, b"{}"));
+        let mut bytes = encoder.finish().to_vec();
+        bytes[0] = WITHOUT_MODULES;
+        // One tenant: 15 bytes of head, 21 of numbers, the device's id, no model, and then no module.
+        let module = 15 + 21 + 2 + "pump-1".len() + 2;
+        assert_eq!(bytes.drain(module..module + 2).collect::<Vec<_>>(), [0, 0]);
+        assert_eq!(decode(bytes.clone().into()).expect("a batch").messages, [inbound(1, b"{}")]);
+        bytes[0] = VERSION + 1;
+        assert_eq!(decode(bytes.into()), Err(BatchError::Version(VERSION + 1)));
+    }
+
+    #[test]
+    fn a_module_is_an_id() {
+        let mut encoder = Encoder::default();
+        encoder.push(&Inbound { module: ModuleId::parse("motor").ok(), ..inbound(1, b"{}") });
+        let mut bytes = encoder.finish().to_vec();
+        let at = bytes.windows(5).position(|text| text == b"motor").expect("the module");
+        bytes[at] = b'/';
+        assert_eq!(decode(bytes.into()), Err(BatchError::Module));
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub enum Operation {
     CreateDeviceIdentity,
     /// It was deleted.
     DeleteDeviceIdentity,
+    /// A module of it was made.
+    CreateModuleIdentity,
+    /// A module of it was deleted, and the device stays.
+    DeleteModuleIdentity,
     /// Its twin was changed by a patch.
     UpdateTwin,
     /// Its twin was replaced.
@@ -40,11 +44,13 @@ pub enum Operation {
 }
 
 /// Every operation.
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 8] = [
     Operation::DeviceConnected,
     Operation::DeviceDisconnected,
     Operation::CreateDeviceIdentity,
     Operation::DeleteDeviceIdentity,
+    Operation::CreateModuleIdentity,
+    Operation::DeleteModuleIdentity,
     Operation::UpdateTwin,
     Operation::ReplaceTwin,
 ];
@@ -57,6 +63,8 @@ impl Operation {
             Self::DeviceDisconnected => "deviceDisconnected",
             Self::CreateDeviceIdentity => "createDeviceIdentity",
             Self::DeleteDeviceIdentity => "deleteDeviceIdentity",
+            Self::CreateModuleIdentity => "createModuleIdentity",
+            Self::DeleteModuleIdentity => "deleteModuleIdentity",
             Self::UpdateTwin => "updateTwin",
             Self::ReplaceTwin => "replaceTwin",
         }
@@ -71,7 +79,10 @@ impl Operation {
     pub fn source(self) -> &'static str {
         match self {
             Self::DeviceConnected | Self::DeviceDisconnected => "deviceConnectionStateEvents",
-            Self::CreateDeviceIdentity | Self::DeleteDeviceIdentity => "deviceLifecycleEvents",
+            Self::CreateDeviceIdentity
+            | Self::DeleteDeviceIdentity
+            | Self::CreateModuleIdentity
+            | Self::DeleteModuleIdentity => "deviceLifecycleEvents",
             Self::UpdateTwin | Self::ReplaceTwin => "twinChangeEvents",
         }
     }
@@ -81,6 +92,7 @@ impl Operation {
         match self {
             Self::DeviceConnected | Self::DeviceDisconnected => "deviceConnectionStateNotification",
             Self::CreateDeviceIdentity | Self::DeleteDeviceIdentity => "deviceLifecycleNotification",
+            Self::CreateModuleIdentity | Self::DeleteModuleIdentity => "moduleLifecycleNotification",
             Self::UpdateTwin | Self::ReplaceTwin => "twinChangeNotification",
         }
     }

@@ -1,6 +1,6 @@
 //! Jobs: work on many devices, done one by one, each with its own outcome.
 
-use crate::{JobId, wire::twin::ServiceChange};
+use crate::{JobId, TemplateId, wire::twin::ServiceChange};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,14 +32,25 @@ pub struct Job {
 pub enum Realm {
     /// The hub's service API.
     Hub,
+    /// Moves of devices between templates.
+    Templates,
 }
 
 impl Realm {
+    /// Every realm.
+    pub const ALL: [Self; 2] = [Self::Hub, Self::Templates];
+
     /// As it is stored.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hub => "hub",
+            Self::Templates => "templates",
         }
+    }
+
+    /// The realm of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|realm| realm.name() == name)
     }
 }
 
@@ -79,6 +90,15 @@ pub enum Work {
         /// How long it is waited for the device to connect.
         connect_seconds: u64,
     },
+    /// It gets another template.
+    MigrateTemplate {
+        /// The one that it has.
+        from: TemplateId,
+        /// The one that it gets.
+        to: TemplateId,
+        /// The job that this one takes back.
+        undoes: Option<JobId>,
+    },
 }
 
 impl Work {
@@ -87,6 +107,7 @@ impl Work {
         match self {
             Self::UpdateTwin { .. } => "scheduleUpdateTwin",
             Self::Method { .. } => "scheduleDeviceMethod",
+            Self::MigrateTemplate { .. } => "deviceTemplateMigration",
         }
     }
 
@@ -96,7 +117,7 @@ impl Work {
             Self::UpdateTwin { tags, desired, .. } => {
                 Some(ServiceChange { tags: tags.clone(), desired: desired.clone(), replace: false })
             }
-            Self::Method { .. } => None,
+            Self::Method { .. } | Self::MigrateTemplate { .. } => None,
         }
     }
 }

@@ -75,7 +75,8 @@ pub struct Decoded {
     pub keys_untyped: Option<Vec<String>>,
     /// The numbers, by the order of the keys; `None` where the message lacks one.
     pub vals: Vec<Option<f64>>,
-    /// All else: `{"v": modelled, "u": unmodelled, "p": message properties, "c": component}`, absent parts left out.
+    /// All else: `{"v": modelled, "u": unmodelled, "p": message properties, "c": component, "b": keys of booleans where
+    /// the device has no template}`, absent parts left out.
     pub extra: Option<Map<String, Value>>,
 }
 
@@ -94,6 +95,9 @@ pub fn decode(payload: &[u8], bag: &Bag, layout: &Layout, limits: &Limits) -> Re
     if let Some(component) = bag.component() {
         extra.insert("c".to_owned(), component.into());
     }
+    if !read.booleans.is_empty() {
+        extra.insert("b".to_owned(), read.booleans.into());
+    }
     Ok(Decoded { keys_untyped: read.keys, vals: read.vals, extra: (!extra.is_empty()).then_some(extra) })
 }
 
@@ -106,9 +110,21 @@ impl Decoded {
     /// Every value of the message with its key, for rules and for live charts; numbers first.
     pub fn values<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, Value)> {
         let numbers = self.keys(layout).iter().zip(&self.vals);
-        let numbers = numbers.filter_map(|(key, val)| val.map(|val| (key.as_str(), layout.restore(key, val))));
+        let numbers = numbers.filter_map(|(key, val)| {
+            let value = val.map(|val| number(layout, key, val, self.extra.as_ref()))?;
+            Some((key.as_str(), value))
+        });
         let others = ["v", "u"].into_iter().filter_map(|part| self.extra.as_ref()?.get(part)?.as_object()).flatten();
         numbers.chain(others.map(|(key, value)| (key.as_str(), value.clone())))
+    }
+}
+
+/// A number as it was sent: what the layout does not know may have been a boolean.
+fn number(layout: &Layout, key: &str, val: f64, extra: Option<&Map<String, Value>>) -> Value {
+    let booleans = extra.and_then(|extra| extra.get("b")?.as_array());
+    match booleans.is_some_and(|booleans| booleans.iter().any(|boolean| boolean == key)) {
+        true => Value::Bool(val != 0.0),
+        false => layout.restore(key, val),
     }
 }
 
@@ -136,7 +152,7 @@ pub fn restore(layout: &Layout, keys: &[String], vals: &[Option<f64>], extra: Op
     };
     for (key, val) in keys.iter().zip(vals) {
         if let Some(val) = val {
-            restored.telemetry.insert(key.clone(), layout.restore(key, *val));
+            restored.telemetry.insert(key.clone(), number(layout, key, *val, extra));
         }
     }
     restored
@@ -262,7 +278,7 @@ mod tests {
         let layout = Layout::untyped();
         let (numbers, extra) = seen(&layout, r#"{"b":1,"a":{"c":true,"t":"x"},"b":2,"z":[1],"n":null}"#, "");
         assert_eq!(numbers, json!({"a.c": 1.0, "b": 2.0}));
-        assert_eq!(extra, json!({"u": {"a.t": "x", "z": [1], "n": null}}));
+        assert_eq!(extra, json!({"u": {"a.t": "x", "z": [1], "n": null}, "b": ["a.c"]}));
         let decoded = run(&layout, r#"{"b":1,"a":2}"#, "").expect("a message");
         assert_eq!(decoded.keys_untyped.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
         let values: Vec<_> = decoded.values(&layout).collect();

@@ -15,7 +15,7 @@ use muster_engine::{
     Engine, EngineConfig, EngineParts, OwnCertificate, Roles, SmtpConfig, demo, files::FilesConfig, ingest,
     secrets::MasterKey,
 };
-use muster_hub::{HubConfig, HubParts, ServerCertificate};
+use muster_hub::{HubConfig, HubParts, Rates, ServerCertificate};
 use muster_model::Clock;
 use muster_store::{SchemaState, Store, StoreConfig};
 use secrecy::{ExposeSecret, SecretString};
@@ -325,6 +325,7 @@ fn engine_config(config: &Config, roles: Roles, web: Option<&TcpListener>) -> an
     Ok(EngineConfig {
         roles,
         hub_host: config.hub.host.clone(),
+        tenant_hosts: config.hub.tenant_hosts,
         public_url: public_url(config, web)?,
         certificate: own_certificate(&config.hub.certificate_file, &config.hub.private_key_file)?,
         smtp,
@@ -388,11 +389,31 @@ async fn start_hub(app: &mut App, config: &Config) -> anyhow::Result<()> {
         mqtts: mqtts.map(tokio::net::TcpListener::from_std).transpose()?,
         mqtt: mqtt.map(tokio::net::TcpListener::from_std).transpose()?,
         https,
-        config: HubConfig { max_connections: config.hub.max_connections, ..HubConfig::default() },
+        config: hub_config(config),
         stop: app.hub_stop.clone(),
         tasks: app.hub_tasks.clone(),
     };
     muster_hub::serve(parts).await.context("the hub")
+}
+
+fn hub_config(config: &Config) -> HubConfig {
+    let limits = &config.limits;
+    HubConfig {
+        max_connections: config.hub.max_connections,
+        device_rates: Rates {
+            messages: limits.device_messages,
+            connects: limits.device_connects,
+            twin_writes: limits.device_twin_writes,
+            calls: 0,
+        },
+        tenant_rates: Rates {
+            messages: limits.tenant_messages,
+            connects: limits.tenant_connects,
+            twin_writes: limits.tenant_twin_writes,
+            calls: limits.tenant_calls,
+        },
+        ..HubConfig::default()
+    }
 }
 
 fn start_api(app: &mut App, config: &Config, listener: TcpListener) -> anyhow::Result<()> {

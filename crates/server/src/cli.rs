@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_engine::{
     Roles,
+    policies::{KeySlot, Policy},
     tenants::{self, Bootstrap, BootstrapResult},
 };
 use muster_model::TenantId;
@@ -63,6 +64,27 @@ enum RoleName {
 enum Admin {
     /// Create a tenant with its administrator, its enrollment group and an API token; an existing one is only printed.
     Bootstrap(BootstrapArgs),
+    /// Replace one key of a hub policy and print the new connection string; whoever stands on the old key is cut off.
+    RegenerateKey(RegenerateKeyArgs),
+}
+
+#[derive(Debug, Args)]
+struct RegenerateKeyArgs {
+    /// The tenant's id.
+    #[arg(long)]
+    tenant: TenantId,
+    /// The policy's name, for example "iothubowner".
+    #[arg(long)]
+    policy: String,
+    /// The key to be replaced.
+    #[arg(long, value_enum)]
+    key: KeyName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum KeyName {
+    Primary,
+    Secondary,
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => runtime.block_on(start(serve)),
         Command::Migrate => runtime.block_on(migrate()),
         Command::Admin(Admin::Bootstrap(args)) => runtime.block_on(bootstrap(args)),
+        Command::Admin(Admin::RegenerateKey(args)) => runtime.block_on(regenerate_key(args)),
         Command::Simulate(args) => runtime.block_on(muster_loadgen::simulate(args)),
         Command::Openapi => {
             println!("{}", muster_api::openapi()?);
@@ -184,6 +207,19 @@ async fn bootstrap(args: BootstrapArgs) -> anyhow::Result<()> {
     } else {
         print!("{made}");
     }
+    Ok(())
+}
+
+async fn regenerate_key(args: RegenerateKeyArgs) -> anyhow::Result<()> {
+    let config = Config::load()?;
+    let policy = Policy::from_name(&args.policy);
+    let policy = policy.with_context(|| format!("there is no policy '{}'", args.policy))?;
+    let slot = match args.key {
+        KeyName::Primary => KeySlot::Primary,
+        KeyName::Secondary => KeySlot::Secondary,
+    };
+    let engine = crate::app::tool_engine(&config).await?;
+    println!("{}", tenants::regenerate_policy_key(&engine, &args.tenant, policy, slot).await?);
     Ok(())
 }
 

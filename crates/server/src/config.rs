@@ -31,6 +31,8 @@ pub struct Config {
     pub http: Http,
     /// The devices' side.
     pub hub: Hub,
+    /// What devices and tenants may do in a second.
+    pub limits: Limits,
     /// Outgoing e-mail.
     pub smtp: Smtp,
     /// Outgoing webhooks.
@@ -101,12 +103,34 @@ pub struct Hub {
     pub https_bind: String,
     /// The name that devices connect to.
     pub host: String,
+    /// Whether each tenant has a host below it.
+    pub tenant_hosts: bool,
     /// PEM file of the certificate chain.
     pub certificate_file: String,
     /// PEM file of the private key.
     pub private_key_file: String,
     /// Connections that one process accepts.
     pub max_connections: usize,
+}
+
+/// `[limits]`: so many in a second, at one process; 0 = as many as come.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Telemetry of a device.
+    pub device_messages: u32,
+    /// Connections of a device.
+    pub device_connects: u32,
+    /// Patches of a device's reported properties.
+    pub device_twin_writes: u32,
+    /// Telemetry of a tenant.
+    pub tenant_messages: u32,
+    /// Connections of a tenant's devices.
+    pub tenant_connects: u32,
+    /// Patches of reported properties of a tenant's devices.
+    pub tenant_twin_writes: u32,
+    /// Requests of a tenant's services.
+    pub tenant_calls: u32,
 }
 
 /// `[smtp]`
@@ -255,6 +279,9 @@ impl Config {
         {
             problem("hub.host", format!("'{}' is not a host name or IP address", self.hub.host));
         }
+        if self.hub.tenant_hosts && self.hub.host.parse::<std::net::IpAddr>().is_ok() {
+            problem("hub.tenant_hosts", format!("'{}' is an address, which has no names below it", self.hub.host));
+        }
         text
     }
 }
@@ -282,6 +309,7 @@ mod tests {
             ("hub.max_connections", "many", "MUSTER__HUB__MAX_CONNECTIONS"),
             ("hub.certificate_file", "/a.pem", "MUSTER__HUB__CERTIFICATE_FILE: goes together"),
             ("hub.host", "a/b", "MUSTER__HUB__HOST"),
+            ("hub.tenant_hosts", "maybe", "MUSTER__HUB__TENANT_HOSTS"),
             ("http.nonsense", "1", "nonsense"),
             ("log.format", "xml", "MUSTER__LOG__FORMAT"),
         ] {

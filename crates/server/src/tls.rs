@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use muster_engine::{
     Engine,
     certificates::{self, HubTls},
+    notices::{Listener, NoticeKind},
 };
 use muster_hub::ServerCertificate;
 use std::{
@@ -23,7 +24,8 @@ pub(crate) struct Certificates(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     hub: ServerCertificate,
-    renew_at: Mutex<Option<DateTime<Utc>>>,
+    /// Which one it is, and when its time has come.
+    shown: Mutex<(String, Option<DateTime<Utc>>)>,
     folder: PathBuf,
 }
 
@@ -34,7 +36,7 @@ impl Certificates {
         let folder = data_dir.join("tls");
         export(&folder, &tls)?;
         let hub = ServerCertificate::new(&tls.chain_pem, &tls.key_pem).context("the hub's certificate")?;
-        Ok(Self(Arc::new(Inner { hub, renew_at: Mutex::new(tls.renew_at), folder })))
+        Ok(Self(Arc::new(Inner { hub, shown: Mutex::new((tls.chain_pem, tls.renew_at)), folder })))
     }
 
     /// What the hub's listeners show.
@@ -42,32 +44,50 @@ impl Certificates {
         &self.0.hub
     }
 
-    /// Issues the certificate anew where its time has come, or takes the one that another instance has issued.
+    /// Issues the certificate anew where its time or a name has come, or takes the one that another instance has
+    /// issued.
     pub(crate) async fn renew(&self, engine: &Engine) -> anyhow::Result<()> {
-        if self.renew_at().is_none_or(|at| engine.clock().now() < at) {
+        let (shown, renew_at) = self.0.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_due = renew_at.is_some_and(|at| engine.config().tenant_hosts || engine.clock().now() >= at);
+        if !is_due {
             return Ok(());
         }
         let tls = certificates::hub_tls(engine).await.context("the hub's certificate")?;
+        if tls.chain_pem == shown {
+            return Ok(());
+        }
         self.0.hub.replace(&tls).context("the hub's certificate")?;
         export(&self.0.folder, &tls)?;
-        *self.0.renew_at.lock().unwrap_or_else(PoisonError::into_inner) = tls.renew_at;
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = (tls.chain_pem, tls.renew_at);
         tracing::info!("the hub shows its new certificate");
         Ok(())
     }
 
-    /// Renews in time until the engine stops.
+    /// Renews in time, and when a tenant is made, until the engine stops.
     pub(crate) async fn keep_renewed(self, engine: Engine) {
+        let mut notices = engine.notices().listen();
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while engine.stop().run_until_cancelled(every.tick()).await.is_some() {
+        while engine.stop().run_until_cancelled(due(&mut every, &mut notices)).await.is_some() {
             if let Err(error) = self.renew(&engine).await {
                 tracing::error!(error = format!("{error:#}"), "the hub's certificate was not renewed, will try again");
             }
         }
     }
+}
 
-    fn renew_at(&self) -> Option<DateTime<Utc>> {
-        *self.0.renew_at.lock().unwrap_or_else(PoisonError::into_inner)
+/// Waits until the certificate is to be looked at.
+async fn due(every: &mut tokio::time::Interval, notices: &mut Listener) {
+    loop {
+        tokio::select! {
+            _ = every.tick() => return,
+            notice = notices.next() => match notice {
+                Some(notice) if matches!(notice.kind, NoticeKind::Tenant | NoticeKind::All) => return,
+                Some(_) => {}
+                // The process ends, and this with it.
+                None => std::future::pending().await,
+            },
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Configurations, and when they are applied again.
 
-use crate::{MAX_PAGE, StoreError, Tx, convert};
+use crate::{MAX_PAGE, StoreError, Tx, convert, leases::Leases};
 use chrono::{DateTime, Utc};
 use muster_model::{
     ConfigurationId, Scope, SystemScope, TenantKey,
@@ -96,6 +96,8 @@ pub async fn set_due(tx: &Tx, scope: &Scope, due_at: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
+const LEASES: Leases = Leases { table: "configuration_round", key: "tenant", only: "", also: "" };
+
 /// Takes tenants whose configurations are due, at most `limit`; they are due again at `lease_until`.
 pub async fn claim_due(
     tx: &Tx,
@@ -104,14 +106,8 @@ pub async fn claim_due(
     lease_until: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<TenantKey>, StoreError> {
-    let skip = if tx.is_postgres() { "for update skip locked" } else { "" };
-    let sql = format!(
-        "update configuration_round set due_ms = $2 where tenant in
-            (select tenant from configuration_round where due_ms <= $1 order by due_ms limit $3 {skip}) returning tenant"
-    );
-    let limit = i64::from(limit.min(MAX_PAGE));
-    let values = [now.timestamp_millis().into(), lease_until.timestamp_millis().into(), limit.into()];
-    tx.rows(&sql, values).await?.iter().map(|row| Ok(TenantKey(row.try_get("", "tenant")?))).collect()
+    let rows = LEASES.claim_due(tx, now, lease_until, limit).await?;
+    rows.iter().map(|row| Ok(TenantKey(row.try_get("", "tenant")?))).collect()
 }
 
 /// Ends a round that was taken until `lease_until`; the next is due at `next`, or never. One that was asked for

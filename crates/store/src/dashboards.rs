@@ -1,7 +1,11 @@
 //! Dashboards, as documents.
 
-use crate::{Page, Paging, StoreError, Tx, convert};
-use muster_model::{DashboardId, Scope, dashboard::Dashboard};
+use crate::{Page, Paging, StoreError, Tx, convert, references};
+use muster_model::{
+    DashboardId, Scope,
+    dashboard::Dashboard,
+    template::{Referrer, ReferrerKind},
+};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
 /// Stores a new dashboard at version 1. [`StoreError::Conflict`] where the id is taken.
@@ -14,7 +18,7 @@ pub async fn insert(tx: &Tx, scope: &Scope, dashboard: &Dashboard) -> Result<(),
     };
     let inserted = row::Entity::insert(row).exec_without_returning(&tx.db).await;
     inserted.map_err(StoreError::on_conflict("dashboard", &dashboard.id))?;
-    Ok(())
+    refer(tx, scope, dashboard).await
 }
 
 /// The dashboard.
@@ -52,11 +56,18 @@ pub async fn update(tx: &Tx, scope: &Scope, dashboard: &Dashboard) -> Result<i64
         get(tx, scope, &dashboard.id).await?;
         return Err(StoreError::stale("dashboard", &dashboard.id));
     }
+    refer(tx, scope, dashboard).await?;
     Ok(dashboard.version + 1)
+}
+
+async fn refer(tx: &Tx, scope: &Scope, dashboard: &Dashboard) -> Result<(), StoreError> {
+    let referrer = Referrer::dashboard(&dashboard.id, &dashboard.display_name);
+    references::set(tx, scope, &referrer, &dashboard.references()).await
 }
 
 /// Removes a dashboard.
 pub async fn delete(tx: &Tx, scope: &Scope, id: &DashboardId) -> Result<(), StoreError> {
+    references::clear(tx, scope, ReferrerKind::Dashboard, id.as_str()).await?;
     match row::Entity::delete_by_id((scope.tenant.0, id.to_string())).exec(&tx.db).await?.rows_affected {
         0 => Err(StoreError::not_found("dashboard", id)),
         _ => Ok(()),

@@ -35,6 +35,8 @@ pub struct NewDevice {
 pub struct DeviceFilter {
     /// Only those of this template.
     pub template: Option<TemplateId>,
+    /// Only those of one of these templates; of any where empty.
+    pub templates: Vec<TemplateId>,
     /// Only those whose id or name holds this text, in any case of its letters.
     pub search: Option<String>,
     /// Only those that are connected, or only those that are not.
@@ -240,13 +242,20 @@ pub async fn set_credentials(tx: &Tx, scope: &Scope, device: DeviceKey, encrypte
 }
 
 /// The devices and modules with this address in all tenants, at most `limit`.
-pub async fn candidates(tx: &Tx, _: &SystemScope, id: &Address, limit: u32) -> Result<Vec<Candidate>, StoreError> {
+pub async fn candidates(
+    tx: &Tx,
+    _: &SystemScope,
+    id: &Address,
+    (tenant, limit): (Option<TenantKey>, u32),
+) -> Result<Vec<Candidate>, StoreError> {
     let sql = "select tenant.key as tenant, tenant.id as tenant_id, device.id, device.key, device.parent,
                       device.enabled, device.provisioned, device.template, device_credential.encrypted
                  from device join tenant on tenant.key = device.tenant
                  left join device_credential on device_credential.device = device.key
-                where device.id = $1 order by device.key limit $2";
-    let rows = tx.rows(sql, [id.to_string().into(), i64::from(limit.min(MAX_PAGE)).into()]).await?;
+                where device.id = $1 and ($3 = 0 or device.tenant = $3) order by device.key limit $2";
+    // Numbers of tenants begin at 1.
+    let tenant = tenant.map_or(0, |tenant| tenant.0);
+    let rows = tx.rows(sql, [id.to_string().into(), i64::from(limit.min(MAX_PAGE)).into(), tenant.into()]).await?;
     rows.iter().map(candidate).collect()
 }
 
@@ -278,6 +287,11 @@ const COUNT: &str = "select count(*) as devices
 fn filtered(select: &str, scope: &Scope, filter: &DeviceFilter) -> (String, Vec<Value>) {
     let mut sql = select.to_owned();
     let mut values: Vec<Value> = vec![scope.tenant.0.into()];
+    if !filter.templates.is_empty() {
+        values.extend(filter.templates.iter().map(|template| Value::from(template.as_str())));
+        let places: Vec<String> = (2..=values.len()).map(|place| format!("${place}")).collect();
+        sql += &format!(" and device.template in ({})", places.join(", "));
+    }
     let mut and = |condition: &str, value: Value| {
         values.push(value);
         sql += &format!(" and {}", condition.replace('?', &format!("${}", values.len())));

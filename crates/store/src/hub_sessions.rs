@@ -5,7 +5,7 @@
 
 use crate::{MAX_PAGE, StoreError, Tx, convert, keys};
 use chrono::{DateTime, Utc};
-use muster_model::{DeviceKey, ModuleId, Scope, SystemScope, TenantKey};
+use muster_model::{Address, DeviceKey, ModuleId, Scope, SystemScope, TenantKey};
 use sea_orm::QueryResult;
 use serde_json::{Value, json};
 
@@ -43,15 +43,20 @@ pub struct Holder {
 }
 
 /// A connection that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
     /// The device's tenant.
     pub tenant: TenantKey,
     /// The device.
     pub device: DeviceKey,
+    /// Its id, or the module's.
+    pub address: Address,
     /// The epoch of the connection.
     pub epoch: i64,
 }
+
+/// What an update of `hub_session` returns for [`EndedSession`].
+const ENDED: &str = "device, epoch, (select id from device where key = hub_session.device) as address";
 
 /// Registers a hub instance, or renews its lease.
 pub async fn renew_lease(tx: &Tx, _: &SystemScope, instance: &str, until: DateTime<Utc>) -> Result<(), StoreError> {
@@ -117,7 +122,7 @@ pub async fn close(
     };
     let sql = format!(
         "update hub_session set instance = null, ended_ms = $1
-          where instance is not null and (device, epoch) in ({ended}) returning device, epoch"
+          where instance is not null and (device, epoch) in ({ended}) returning {ENDED}"
     );
     tx.rows(&sql, [now.timestamp_millis().into(), list.to_string().into()]).await?.iter().map(ended_session).collect()
 }
@@ -125,7 +130,8 @@ pub async fn close(
 /// Ends the sessions of instances whose lease is over, at most [`crate::MAX_PAGE`]; which ones.
 pub async fn expire(tx: &Tx, _: &SystemScope, now: DateTime<Utc>) -> Result<Vec<EndedSession>, StoreError> {
     // A device that connected elsewhere meanwhile has another instance in its row and stays.
-    let sql = "update hub_session set instance = null, ended_ms = $1
+    let sql = format!(
+        "update hub_session set instance = null, ended_ms = $1
                 where device in (select session.device from hub_session as session
                                    left join hub_instance on hub_instance.id = session.instance
                                   where session.instance is not null
@@ -133,8 +139,9 @@ pub async fn expire(tx: &Tx, _: &SystemScope, now: DateTime<Utc>) -> Result<Vec<
                                   order by session.device limit $2)
                   and instance is not null
                   and not exists (select 1 from hub_instance where hub_instance.id = hub_session.instance and lease_ms > $1)
-               returning device, epoch";
-    let ended = tx.rows(sql, [now.timestamp_millis().into(), i64::from(MAX_PAGE).into()]).await?;
+               returning {ENDED}"
+    );
+    let ended = tx.rows(&sql, [now.timestamp_millis().into(), i64::from(MAX_PAGE).into()]).await?;
     if ended.len() < MAX_PAGE as usize {
         let sql = "delete from hub_instance where lease_ms <= $1
                     and not exists (select 1 from hub_session where hub_session.instance = hub_instance.id)";
@@ -218,7 +225,8 @@ fn held_by(row: &QueryResult) -> Result<Holder, StoreError> {
 
 fn ended_session(row: &QueryResult) -> Result<EndedSession, StoreError> {
     let device = DeviceKey(row.try_get("", "device")?);
-    Ok(EndedSession { tenant: keys::tenant_of(device), device, epoch: row.try_get("", "epoch")? })
+    let address = convert::id("device", row.try_get("", "address")?)?;
+    Ok(EndedSession { tenant: keys::tenant_of(device), device, address, epoch: row.try_get("", "epoch")? })
 }
 
 /// A module as columns hold it; the device itself has the empty name, which no module can have.

@@ -1,6 +1,6 @@
 //! Jobs, and what became of each device in them.
 
-use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert};
+use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, leases::Leases};
 use chrono::{DateTime, Utc};
 use muster_model::{
     DeviceId, JobId, Scope, SystemScope, TenantKey,
@@ -113,6 +113,8 @@ pub async fn count_open(tx: &Tx, scope: &Scope, realm: Realm) -> Result<i64, Sto
     Ok(row.ok_or_else(|| StoreError::corrupt("job", "no count came back"))?.try_get("", "jobs")?)
 }
 
+const LEASES: Leases = Leases { table: "job", key: "tenant, realm, id", only: "", also: "" };
+
 /// Takes jobs that are due, at most `limit`; they are due again at `lease_until` unless they end before.
 pub async fn claim_due(
     tx: &Tx,
@@ -121,14 +123,7 @@ pub async fn claim_due(
     lease_until: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let skip = if tx.is_postgres() { "for update skip locked" } else { "" };
-    let sql = format!(
-        "update job set due_ms = $2 where (tenant, realm, id) in
-            (select tenant, realm, id from job where due_ms <= $1 order by due_ms limit $3 {skip}) returning *"
-    );
-    let limit = i64::from(limit.min(MAX_PAGE));
-    let values = [now.timestamp_millis().into(), lease_until.timestamp_millis().into(), limit.into()];
-    tx.rows(&sql, values).await?.iter().map(claimed).collect()
+    LEASES.claim_due(tx, now, lease_until, limit).await?.iter().map(claimed).collect()
 }
 
 /// Keeps a job that is not over for its worker until `lease_until`.
@@ -286,6 +281,45 @@ pub async fn list_devices(
     Page::from_rows(tx.rows(sql, values).await?, size).try_map(|row| job_device(&row))
 }
 
+/// What became of the devices of a job, in their order.
+pub async fn list_devices_of(
+    tx: &Tx,
+    scope: &Scope,
+    (realm, id): (Realm, &JobId),
+    paging: Paging<DeviceId>,
+) -> Result<Page<JobDevice>, StoreError> {
+    let size = paging.size();
+    let sql =
+        "select job_device.job, job.kind, job.created_ms, job_device.device, job_device.status, job_device.result,
+                      job_device.started_ms, job_device.changed_ms, job_device.ended_ms
+                 from job_device
+                 join job on job.tenant = job_device.tenant and job.realm = job_device.realm and job.id = job_device.job
+                where job_device.tenant = $1 and job_device.realm = $2 and job_device.job = $3 and job_device.device > $4
+                order by job_device.device limit $5";
+    let after = paging.after.map(String::from).unwrap_or_default();
+    let values =
+        [scope.tenant.0.into(), realm.name().into(), id.as_str().into(), after.into(), (size as i64 + 1).into()];
+    Page::from_rows(tx.rows(sql, values).await?, size).try_map(|row| job_device(&row))
+}
+
+/// Adds the devices that another job of the realm has done to a job, and notes that all are listed.
+pub async fn add_completed_of(
+    tx: &Tx,
+    scope: &Scope,
+    (realm, id): (Realm, &JobId),
+    other: &JobId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let key = [scope.tenant.0.into(), realm.name().into(), id.as_str().into()];
+    let sql = "insert into job_device (tenant, realm, job, device, status, changed_ms)
+               select tenant, realm, $3, device, 'pending', $5 from job_device
+                where tenant = $1 and realm = $2 and job = $4 and status = 'completed'";
+    let values = key.clone().into_iter().chain([other.as_str().into(), now.timestamp_millis().into()]);
+    tx.execute(sql, values).await?;
+    tx.execute("update job set listed = true where tenant = $1 and realm = $2 and id = $3", key).await?;
+    Ok(())
+}
+
 /// Forgets jobs that ended before `before`, with their devices, at most [`MAX_PURGE`]; how many.
 pub async fn purge(tx: &Tx, _: &SystemScope, before: DateTime<Utc>) -> Result<u64, StoreError> {
     let sql = "delete from job where (tenant, realm, id) in
@@ -313,12 +347,10 @@ fn job(row: &QueryResult) -> Result<Job, StoreError> {
 fn claimed(row: &QueryResult) -> Result<Claimed, StoreError> {
     let realm: String = row.try_get("", "realm")?;
     let after: Option<String> = row.try_get("", "listed_after")?;
-    if realm != Realm::Hub.name() {
-        return Err(StoreError::corrupt("job", format!("realm '{realm}' is not known")));
-    }
     Ok(Claimed {
         tenant: TenantKey(row.try_get("", "tenant")?),
-        realm: Realm::Hub,
+        realm: Realm::from_name(&realm)
+            .ok_or_else(|| StoreError::corrupt("job", format!("realm '{realm}' is not known")))?,
         job: job(row)?,
         listed_after: after.map(|id| convert::id("device", id)).transpose()?,
         listed: row.try_get("", "listed")?,

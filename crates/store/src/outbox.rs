@@ -1,6 +1,6 @@
 //! Outgoing work: e-mails and webhooks, written in the transaction that causes them and done afterwards.
 
-use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert};
+use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, leases::Leases};
 use chrono::{DateTime, Utc};
 use muster_model::{Scope, SystemScope, TenantKey, WorkId};
 use sea_orm::{
@@ -76,6 +76,9 @@ pub async fn insert(tx: &Tx, scope: &Scope, work: &NewWork, now: DateTime<Utc>) 
     Ok(())
 }
 
+const LEASES: Leases =
+    Leases { table: "outbox", key: "id", only: " and state = 'pending'", also: ", attempts = attempts + 1" };
+
 /// Takes work that is due, oldest first, at most `limit`; it is due again at `lease_until` unless it is settled.
 pub async fn claim_due(
     tx: &Tx,
@@ -84,16 +87,7 @@ pub async fn claim_due(
     lease_until: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<Work>, StoreError> {
-    // SQLite has one writer; on PostgreSQL several doers skip what another has just taken.
-    let skip = if tx.is_postgres() { "for update skip locked" } else { "" };
-    let sql = format!(
-        "update outbox set due_ms = $2, attempts = attempts + 1 where id in
-            (select id from outbox where state = 'pending' and due_ms <= $1 order by due_ms limit $3 {skip})
-         returning *"
-    );
-    let limit = i64::from(limit.min(MAX_PAGE));
-    let values = [now.timestamp_millis().into(), lease_until.timestamp_millis().into(), limit.into()];
-    let rows = tx.rows(&sql, values).await?;
+    let rows = LEASES.claim_due(tx, now, lease_until, limit).await?;
     let work = rows.iter().map(|row| row::Model::from_query_result(row, "")?.try_into());
     let mut work = work.collect::<Result<Vec<Work>, StoreError>>()?;
     work.sort_by_key(|work| work.id);

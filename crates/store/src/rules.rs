@@ -1,9 +1,15 @@
 //! Rules, as documents.
 
-use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert};
+use crate::{MAX_PAGE, Page, Paging, StoreError, Tx, convert, references};
 use chrono::{DateTime, Utc};
-use muster_model::{RuleId, Scope, TemplateId, rule::Rule};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use muster_model::{
+    RuleId, Scope, TemplateId,
+    rule::Rule,
+    template::{Referrer, ReferrerKind},
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+};
 
 /// Stores a new rule at version 1. [`StoreError::Conflict`] where the id is taken.
 pub async fn insert(tx: &Tx, scope: &Scope, rule: &Rule, now: DateTime<Utc>) -> Result<(), StoreError> {
@@ -19,7 +25,7 @@ pub async fn insert(tx: &Tx, scope: &Scope, rule: &Rule, now: DateTime<Utc>) -> 
     };
     let inserted = row::Entity::insert(row).exec_without_returning(&tx.db).await;
     inserted.map_err(StoreError::on_conflict("rule", rule.id))?;
-    Ok(())
+    references::set(tx, scope, &Referrer::rule(rule.id, &rule.display_name), &rule.references()).await
 }
 
 /// The rule.
@@ -50,11 +56,24 @@ pub async fn list_enabled(tx: &Tx, scope: &Scope, template: &TemplateId) -> Resu
     query.all(&tx.db).await?.into_iter().map(rule).collect()
 }
 
-/// How many rules name a template.
-pub async fn count_of_template(tx: &Tx, scope: &Scope, template: &TemplateId) -> Result<i64, StoreError> {
-    let sql = "select count(*) as rules from rule where tenant = $1 and template = $2";
-    let row = tx.row(sql, [scope.tenant.0.into(), template.as_str().into()]).await?;
-    Ok(row.ok_or_else(|| StoreError::corrupt("rule", "no count came back"))?.try_get("", "rules")?)
+/// The enabled rules that earlier versions of a template have; at most [`crate::MAX_PAGE`].
+pub async fn list_enabled_before(tx: &Tx, scope: &Scope, template: &TemplateId) -> Result<Vec<Rule>, StoreError> {
+    let family = template.family();
+    // Every other version is `family;n`, or the family itself.
+    let query = row::Entity::find()
+        .filter(row::Column::Tenant.eq(scope.tenant.0))
+        .filter(
+            Condition::any().add(row::Column::Template.eq(family)).add(
+                Condition::all()
+                    .add(row::Column::Template.gt(format!("{family};")))
+                    .add(row::Column::Template.lt(format!("{family}<"))),
+            ),
+        )
+        .filter(row::Column::Enabled.eq(true))
+        .order_by_asc(row::Column::Id)
+        .limit(u64::from(MAX_PAGE));
+    let rules: Vec<Rule> = query.all(&tx.db).await?.into_iter().map(rule).collect::<Result<_, _>>()?;
+    Ok(rules.into_iter().filter(|rule| rule.template.number() < template.number()).collect())
 }
 
 /// Writes the rule; returns the new version. [`StoreError::Stale`] where the stored version is not `rule.version`.
@@ -72,11 +91,13 @@ pub async fn update(tx: &Tx, scope: &Scope, rule: &Rule, now: DateTime<Utc>) -> 
         get(tx, scope, rule.id).await?;
         return Err(StoreError::stale("rule", rule.id));
     }
+    references::set(tx, scope, &Referrer::rule(rule.id, &rule.display_name), &rule.references()).await?;
     Ok(rule.version + 1)
 }
 
 /// Removes a rule. Its alerts stay; [`crate::alerts::clear_of_rule`] clears the open ones.
 pub async fn delete(tx: &Tx, scope: &Scope, id: RuleId) -> Result<(), StoreError> {
+    references::clear(tx, scope, ReferrerKind::Rule, &id.to_string()).await?;
     let delete = row::Entity::delete_by_id(id.0).filter(row::Column::Tenant.eq(scope.tenant.0));
     match delete.exec(&tx.db).await?.rows_affected {
         0 => Err(StoreError::not_found("rule", id)),

@@ -11,6 +11,14 @@ pub async fn find(tx: &Tx, _: &SystemScope, name: &str) -> Result<Option<Vec<u8>
     row.map(|row| Ok(row.try_get("", "encrypted")?)).transpose()
 }
 
+/// The secret, which nobody else changes before the end of the transaction.
+pub async fn lock(tx: &Tx, _: &SystemScope, name: &str) -> Result<Vec<u8>, StoreError> {
+    // SQLite has one writer anyway.
+    let lock = if tx.is_postgres() { "for update" } else { "" };
+    let row = tx.row(&format!("select encrypted from secret where name = $1 {lock}"), [name.into()]).await?;
+    Ok(row.ok_or_else(|| StoreError::not_found("secret", name))?.try_get("", "encrypted")?)
+}
+
 /// Those of the secrets that there are, by their names.
 pub async fn find_all(tx: &Tx, _: &SystemScope, names: &[String]) -> Result<HashMap<String, Vec<u8>>, StoreError> {
     if names.is_empty() {

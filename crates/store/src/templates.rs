@@ -2,8 +2,10 @@
 
 use crate::{Page, Paging, StoreError, Tx, convert};
 use chrono::{DateTime, Utc};
-use muster_model::{Scope, TemplateId};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use muster_model::{Scope, TemplateId, template::Change};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+};
 use serde_json::Value;
 
 /// A stored device template; the model reads its document.
@@ -13,8 +15,12 @@ pub struct StoredTemplate {
     pub id: TemplateId,
     /// The name shown to people.
     pub display_name: String,
-    /// The template as IoT Central's JSON.
+    /// The template as IoT Central's JSON: what is published, or the draft of one that never was.
     pub document: Value,
+    /// Can devices have it?
+    pub published: bool,
+    /// The draft beside what is published.
+    pub draft: Option<Value>,
     /// Raised with each change; its hex is the etag. 1 at first, whatever is given to [`insert`].
     pub version: i64,
     /// When it was made.
@@ -30,6 +36,8 @@ pub async fn insert(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result
         id: Set(template.id.to_string()),
         display_name: Set(template.display_name.clone()),
         document: Set(template.document.clone()),
+        published: Set(template.published),
+        draft: Set(template.draft.clone()),
         version: Set(1),
         created_ms: Set(template.created_at.timestamp_millis()),
         updated_ms: Set(template.updated_at.timestamp_millis()),
@@ -61,12 +69,88 @@ pub async fn list(tx: &Tx, scope: &Scope, paging: Paging<TemplateId>) -> Result<
     Page::from_rows(query.all(&tx.db).await?, size).try_map(StoredTemplate::try_from)
 }
 
-/// Writes name, document and `updated_at`; returns the new version. [`StoreError::Stale`] where the stored version
+/// Every version of a template, by id; at most [`MAX_FAMILY`].
+pub async fn list_family(tx: &Tx, scope: &Scope, id: &TemplateId) -> Result<Vec<StoredTemplate>, StoreError> {
+    let family = id.family();
+    let query = row::Entity::find()
+        .filter(row::Column::Tenant.eq(scope.tenant.0))
+        .filter(
+            Condition::any().add(row::Column::Id.eq(family)).add(
+                Condition::all()
+                    .add(row::Column::Id.gt(format!("{family};")))
+                    .add(row::Column::Id.lt(format!("{family}<"))),
+            ),
+        )
+        .order_by_asc(row::Column::Id)
+        .limit(MAX_FAMILY);
+    query.all(&tx.db).await?.into_iter().map(StoredTemplate::try_from).collect()
+}
+
+/// Versions of a template that are looked at.
+pub const MAX_FAMILY: u64 = 100;
+
+/// What was published when, by whom, and what it changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publication {
+    /// The template.
+    pub template: TemplateId,
+    /// The template's version that was published.
+    pub version: i64,
+    /// When.
+    pub published_at: DateTime<Utc>,
+    /// By whom; empty where it is not known.
+    pub published_by: String,
+    /// What it changed against what was published before, or against the version it was made from.
+    pub changes: Vec<Change>,
+}
+
+/// Notes that a template was published.
+pub async fn insert_publication(tx: &Tx, scope: &Scope, publication: &Publication) -> Result<(), StoreError> {
+    let sql = "insert into template_publication (tenant, template, version, published_ms, published_by, changes)
+               values ($1, $2, $3, $4, $5, $6)";
+    let values = [
+        scope.tenant.0.into(),
+        publication.template.as_str().into(),
+        publication.version.into(),
+        publication.published_at.timestamp_millis().into(),
+        publication.published_by.as_str().into(),
+        convert::write_document("publication", &publication.changes)?.into(),
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// What was published of a template, newest first; at most `limit`.
+pub async fn list_publications(
+    tx: &Tx,
+    scope: &Scope,
+    id: &TemplateId,
+    limit: u32,
+) -> Result<Vec<Publication>, StoreError> {
+    let sql = "select version, published_ms, published_by, changes from template_publication
+                where tenant = $1 and template = $2 order by version desc limit $3";
+    let values = [scope.tenant.0.into(), id.as_str().into(), i64::from(limit).into()];
+    let rows = tx.rows(sql, values).await?;
+    let read = |row: sea_orm::QueryResult| {
+        Ok(Publication {
+            template: id.clone(),
+            version: row.try_get("", "version")?,
+            published_at: convert::time(row.try_get("", "published_ms")?),
+            published_by: row.try_get("", "published_by")?,
+            changes: convert::read_document("publication", row.try_get("", "changes")?)?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Writes name, documents, whether it is published and `updated_at`; returns the new version. [`StoreError::Stale`] where the stored version
 /// is not `template.version`.
 pub async fn update(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result<i64, StoreError> {
     let update = row::Entity::update_many()
         .col_expr(row::Column::DisplayName, Expr::value(template.display_name.as_str()))
         .col_expr(row::Column::Document, Expr::value(template.document.clone()))
+        .col_expr(row::Column::Published, Expr::value(template.published))
+        .col_expr(row::Column::Draft, Expr::value(template.draft.clone()))
         .col_expr(row::Column::UpdatedMs, Expr::value(template.updated_at.timestamp_millis()))
         .col_expr(row::Column::Version, Expr::value(template.version + 1))
         .filter(row::Column::Tenant.eq(scope.tenant.0))
@@ -79,7 +163,7 @@ pub async fn update(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result
     Ok(template.version + 1)
 }
 
-/// Removes a template. Whether devices use it is the caller's question ([`crate::devices::count`]).
+/// Removes a template. Whether anything uses it is the caller's question ([`crate::references::of_template`]).
 pub async fn delete(tx: &Tx, scope: &Scope, id: &TemplateId) -> Result<(), StoreError> {
     match row::Entity::delete_by_id((scope.tenant.0, id.to_string())).exec(&tx.db).await?.rows_affected {
         0 => Err(StoreError::not_found("device template", id)),
@@ -95,6 +179,8 @@ impl TryFrom<row::Model> for StoredTemplate {
             id: convert::id("device template", row.id)?,
             display_name: row.display_name,
             document: row.document,
+            published: row.published,
+            draft: row.draft,
             version: row.version,
             created_at: convert::time(row.created_ms),
             updated_at: convert::time(row.updated_ms),
@@ -114,6 +200,8 @@ mod row {
         pub id: String,
         pub display_name: String,
         pub document: Json,
+        pub published: bool,
+        pub draft: Option<Json>,
         pub version: i64,
         pub created_ms: i64,
         pub updated_ms: i64,

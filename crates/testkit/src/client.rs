@@ -70,6 +70,11 @@ impl Client {
         self.send(self.http.post(self.url(path)).json(&body)).await
     }
 
+    /// POST without a body.
+    pub async fn post_empty(&self, path: &str) -> Reply {
+        self.send(self.http.post(self.url(path))).await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str) -> Reply {
         self.send(self.http.delete(self.url(path))).await

@@ -26,11 +26,13 @@ pub enum Icon {
     Moon,
     Pin,
     Plus,
+    Pulse,
     Refresh,
     Right,
     Rule,
     Screen,
     Search,
+    Settings,
     Shrink,
     SignOut,
     Star,
@@ -77,11 +79,15 @@ impl Icon {
                 r#"<path d="M12 21s-6.5-6-6.5-11a6.5 6.5 0 0 1 13 0c0 5-6.5 11-6.5 11z"/><circle cx="12" cy="10" r="2.3"/>"#
             }
             Icon::Plus => r#"<path d="M12 5v14M5 12h14"/>"#,
+            Icon::Pulse => r#"<path d="M3 12h4l2.5-7 5 14 2.5-7h4"/>"#,
             Icon::Refresh => r#"<path d="M19.5 12a7.5 7.5 0 1 1-2.2-5.3M19.5 4v4h-4"/>"#,
             Icon::Right => r#"<path d="M5 12h14M13 6l6 6-6 6"/>"#,
             Icon::Rule => r#"<path d="M13 2.5 5 13.5h6l-1 8 8.5-11.5H12z"/>"#,
             Icon::Screen => r#"<rect x="3" y="4.5" width="18" height="12" rx="2"/><path d="M9 20h6M12 16.5V20"/>"#,
             Icon::Search => r#"<circle cx="11" cy="11" r="6.5"/><path d="m16 16 4.5 4.5"/>"#,
+            Icon::Settings => {
+                r#"<path d="M4 7h9M17 7h3M4 17h3M11 17h9"/><circle cx="15" cy="7" r="2"/><circle cx="9" cy="17" r="2"/>"#
+            }
             Icon::Shrink => r#"<path d="M20 12H4M9 7l-5 5 5 5"/>"#,
             Icon::SignOut => {
                 r#"<path d="M10 4H6a1.5 1.5 0 0 0-1.5 1.5v13A1.5 1.5 0 0 0 6 20h4M10 12h10.5M16.5 8l4 4-4 4"/>"#

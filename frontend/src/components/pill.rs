@@ -7,7 +7,7 @@ use muster_contract::rule::Severity;
 use muster_model::device::DeviceStatus;
 
 /// A coloured word.
-pub fn pill(tone: &'static str, text: &'static str) -> AnyView {
+pub fn pill(tone: &'static str, text: impl IntoView + 'static) -> AnyView {
     view! { <span class="pill" data-tone=tone>{text}</span> }.into_any()
 }
 

@@ -153,9 +153,11 @@ fn Navigation() -> impl IntoView {
                     </A>
                 }
             })}
+        {rights.may(Permission::TenantView).then(|| link("health", Icon::Pulse, "Health"))}
         <p class="nav-group">"Manage"</p>
         {rights.may(Permission::TemplatesView).then(|| link("templates", Icon::Layers, "Device templates"))}
         {rights.may(Permission::RulesView).then(|| link("rules", Icon::Rule, "Rules"))}
+        {rights.may(Permission::TenantView).then(|| link("settings", Icon::Settings, "Settings"))}
     }
 }
 

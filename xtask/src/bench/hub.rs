@@ -1,4 +1,5 @@
-//! A hub of ours with a database and queues of its own; no worker, as Mosquitto has no subscriber.
+//! A hub of ours with a database of its own: in front of queues and without a worker, as Mosquitto has no subscriber, or as
+//! the whole product in one process, which acknowledges what it has stored.
 
 use super::load::Target;
 use crate::{
@@ -27,13 +28,28 @@ const HOST: &str = "127.0.0.1";
 pub struct Place<'a> {
     pub folder: &'a Folder,
     pub postgres: &'a Postgres,
-    pub rabbitmq: &'a RabbitMq,
+    /// Absent: the bus in the process.
+    pub rabbitmq: Option<&'a RabbitMq>,
+}
+
+/// What a hub is.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub partitions: u16,
+    pub event_feed: EventFeed,
+}
+
+/// Whether the tenant wants its telemetry as events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EventFeed {
+    Off,
+    On,
 }
 
 /// A running hub; it stops when this is dropped.
 pub struct Hub {
     name: String,
-    partitions: u16,
+    kind: Kind,
     data: PathBuf,
     group_key: String,
     /// A key of the policy that may call methods.
@@ -68,8 +84,9 @@ struct Group {
 
 impl Hub {
     /// Starts a hub with a tenant and as many devices, which provision themselves.
-    pub fn start(place: &Place<'_>, partitions: u16, devices: u32) -> Result<Self> {
-        let name = format!("bench{partitions}");
+    pub fn start(place: &Place<'_>, kind: Kind, devices: u32) -> Result<Self> {
+        let Kind { partitions, event_feed } = kind;
+        let name = format!("bench{partitions}{}", if event_feed == EventFeed::On { "events" } else { "" });
         place.postgres.create_database(&name)?;
         let data = place.folder.path().join(&name);
         if data.exists() {
@@ -77,7 +94,7 @@ impl Hub {
         }
         let muster = |arguments: &[&str]| command(place, &name, partitions, arguments);
         process::capture(&mut muster(&["migrate"])?)?;
-        let tenant = bootstrap(&mut muster(&[
+        let mut making = muster(&[
             "admin",
             "bootstrap",
             "--tenant=bench",
@@ -85,12 +102,16 @@ impl Hub {
             "--admin-email=bench@localhost",
             "--admin-password-stdin",
             "--json",
-        ])?)?;
+        ])?;
+        if event_feed == EventFeed::On {
+            making.arg("--event-feed");
+        }
+        let tenant = bootstrap(&mut making)?;
         let (process, addresses) = serve(place, &name, partitions)?;
         let service = tenant.connection_strings.get("service").and_then(|string| string.split_once("SharedAccessKey="));
         let (_, service_key) = service.context("there is no connection string of the policy 'service'")?;
         let (service_key, group_key) = (service_key.to_owned(), tenant.enrollment_group.primary_key);
-        let hub = Self { name, partitions, data, group_key, service_key, addresses, process };
+        let hub = Self { name, kind, data, group_key, service_key, addresses, process };
         hub.provision(&tenant.id_scope, devices)?;
         Ok(hub)
     }
@@ -99,23 +120,23 @@ impl Hub {
     pub fn restart(&mut self, place: &Place<'_>) -> Result<()> {
         self.process.stop(PATIENCE);
         fs::remove_file(self.data.join("addresses.json")).ok();
-        (self.process, self.addresses) = serve(place, &self.name, self.partitions)?;
+        (self.process, self.addresses) = serve(place, &self.name, self.kind.partitions)?;
         Ok(())
     }
 
-    /// Where load goes.
-    pub fn target(&self, rabbitmq: &RabbitMq, tls: bool) -> Target {
+    /// Where load goes; `broker` is the process group of what stands behind the hub.
+    pub fn target(&self, broker: u32, tls: bool) -> Target {
         let url =
             if tls { format!("mqtts://{}", self.addresses.mqtts) } else { format!("mqtt://{}", self.addresses.mqtt) };
         Target {
             server: "muster",
-            partitions: Some(self.partitions),
+            partitions: Some(self.kind.partitions),
             tls,
             url,
             authority: self.data.join("tls/ca.pem"),
             access: ["--hub", HOST, "--group-key", &self.group_key].map(str::to_owned).to_vec(),
             process: self.process.id(),
-            broker: Some(rabbitmq.id()),
+            broker: Some(broker),
         }
     }
 
@@ -155,10 +176,11 @@ fn command(place: &Place<'_>, name: &str, partitions: u16, arguments: &[&str]) -
         .args(arguments)
         .env("MUSTER__DATA_DIR", place.folder.path().join(name))
         .env("MUSTER__DATABASE__URL", place.postgres.url(name))
-        .env("MUSTER__BUS__URL", place.rabbitmq.amqp_url())
+        .env("MUSTER__BUS__URL", place.rabbitmq.map_or_else(|| "embedded".to_owned(), RabbitMq::amqp_url))
         .env("MUSTER__BUS__NAMESPACE", name)
         .env("MUSTER__BUS__PARTITIONS", partitions.to_string())
         .env("MUSTER__SECRETS__MASTER_KEY_FILE", run::master_key(place.folder.path())?)
+        .env("MUSTER__HTTP__BIND", "127.0.0.1:0")
         .env("MUSTER__HUB__HOST", HOST)
         .env("MUSTER__HUB__MQTT_BIND", "127.0.0.1:0")
         .env("MUSTER__HUB__MQTTS_BIND", "127.0.0.1:0")
@@ -174,7 +196,9 @@ fn bootstrap(command: &mut Command) -> Result<Tenant> {
 }
 
 fn serve(place: &Place<'_>, name: &str, partitions: u16) -> Result<(Background, Addresses)> {
-    let command = command(place, name, partitions, &["serve", "--roles", "hub"])?;
+    // The bus in a process needs every role there.
+    let roles: &[&str] = if place.rabbitmq.is_some() { &["serve", "--roles", "hub"] } else { &["serve"] };
+    let command = command(place, name, partitions, roles)?;
     let log = format!("hub-{name}");
     let folder = place.folder.path();
     let options = BackgroundOptions { name: &log, folder, user: None, stop: Signal::TERM, output: Output::Log };

@@ -1,9 +1,11 @@
 //! `cargo xtask bench ingest`: our hub, Mosquitto and RabbitMQ's MQTT plugin under the same load, in one run.
 //! `cargo xtask bench hub`: our hub and Mosquitto, with its connections and methods.
+//! `cargo xtask bench ingest --event-feed`: what the event feed costs a whole product of ours.
 //!
 //! All servers run all the time and take their turns, round after round, so that whatever else the machine does meets
 //! all of them; the report holds medians. What a connection costs is measured before that, on servers just started.
 
+mod feed;
 mod hub;
 mod load;
 mod report;
@@ -16,7 +18,8 @@ use crate::{
     stage::Stages,
 };
 use anyhow::{Context, Result, bail};
-use hub::{Hub, Place};
+pub use feed::measure as measure_event_feed;
+use hub::{EventFeed, Hub, Kind, Place};
 use load::Target;
 use report::{Goal, Idle, Machine, Measured, Methods, Report, Round};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -85,13 +88,13 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
         postgres.wait()?;
         Ok((rabbitmq, postgres))
     })?;
-    let place = Place { folder: &folder, postgres: &postgres, rabbitmq: &rabbitmq };
+    let place = Place { folder: &folder, postgres: &postgres, rabbitmq: Some(&rabbitmq) };
     let mut hubs = stages.run("hubs, and devices that provision themselves", || {
         let devices = load.connections.max(load.idle_connections);
         subject
             .partitions()
             .iter()
-            .map(|partitions| Hub::start(&place, *partitions, devices))
+            .map(|&partitions| Hub::start(&place, Kind { partitions, event_feed: EventFeed::Off }, devices))
             .collect::<Result<Vec<_>>>()
     })?;
     let idle = stages.run("idle connections", || {
@@ -99,7 +102,7 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
         if let Some(hub) = hubs.last_mut() {
             for tls in [false, true] {
                 hub.restart(&place)?;
-                idle.push(load::idle(&hub.target(&rabbitmq, tls), load.idle_connections)?);
+                idle.push(load::idle(&hub.target(rabbitmq.id(), tls), load.idle_connections)?);
             }
         }
         Ok(idle)
@@ -107,7 +110,7 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
     let mut mosquitto = Mosquitto::start(&folder, Some(&certificate))?;
     mosquitto.wait()?;
     let mut targets = foreign(subject, &mosquitto, &rabbitmq, &certificate)?;
-    targets.extend(hubs.iter().flat_map(|hub| [false, true].map(|tls| hub.target(&rabbitmq, tls))));
+    targets.extend(hubs.iter().flat_map(|hub| [false, true].map(|tls| hub.target(rabbitmq.id(), tls))));
     let mut rounds: Vec<Vec<Round>> = targets.iter().map(|_| Vec::new()).collect();
     for number in 1..=load.rounds {
         stages.run(&format!("round {number} of {}", load.rounds), || {
@@ -132,7 +135,9 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
 fn methods(subject: Subject, hubs: &[Hub], rabbitmq: &RabbitMq, seconds: u32) -> Result<Vec<Methods>> {
     let called = hubs.iter().filter(|_| subject == Subject::Hub);
     let calls = called.flat_map(|hub| METHOD_DEVICES.map(|devices| (hub, devices)));
-    calls.map(|(hub, devices)| load::methods(&hub.target(rabbitmq, true), &hub.service(), devices, seconds)).collect()
+    calls
+        .map(|(hub, devices)| load::methods(&hub.target(rabbitmq.id(), true), &hub.service(), devices, seconds))
+        .collect()
 }
 
 /// Mosquitto and RabbitMQ's plugin, plain and over TLS.

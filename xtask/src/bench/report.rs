@@ -62,6 +62,26 @@ pub struct Measured {
     rounds: Vec<Round>,
 }
 
+/// The product with its event feed on, against the same with it off: medians of the rounds' ratios.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedReport {
+    machine: Machine,
+    load: Load,
+    off: Measured,
+    on: Measured,
+    ratio: FeedRatio,
+}
+
+/// What the feed leaves of the rate, and what it adds to the processor time of a message.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedRatio {
+    rate: f64,
+    cpu_per_message: f64,
+    database_cpu_per_message: f64,
+}
+
 /// One turn of a server.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +158,29 @@ impl Report {
     }
 }
 
+impl FeedReport {
+    /// Compares.
+    pub fn new(mut machine: Machine, load: Load, (off, on): (Measured, Measured)) -> Result<Self> {
+        machine.load_average.push(load_average()?);
+        let ratio = FeedRatio {
+            rate: on.against(&off, |round| round.acknowledged_per_second),
+            cpu_per_message: on.against(&off, |round| round.cpu_microseconds_per_message),
+            database_cpu_per_message: on
+                .against(&off, |round| round.broker_cpu_microseconds_per_message.unwrap_or(f64::NAN)),
+        };
+        Ok(Self { machine, load, off, on, ratio })
+    }
+
+    /// The outcome in a line.
+    pub fn verdict(&self) -> String {
+        let FeedRatio { rate, cpu_per_message, database_cpu_per_message } = &self.ratio;
+        format!(
+            "with the event feed on: {rate:.2} × the rate, {cpu_per_message:.2} × the processor time, \
+             {database_cpu_per_message:.2} × the database's"
+        )
+    }
+}
+
 impl Machine {
     /// Looks around.
     pub fn look() -> Result<Self> {
@@ -175,6 +218,11 @@ impl Measured {
         };
         Self { server: target.server, tls: target.tls, partitions: target.partitions, median, rounds }
     }
+
+    /// The median of a value's ratios, round by round.
+    fn against(&self, other: &Self, value: fn(&Round) -> f64) -> f64 {
+        median(self.rounds.iter().zip(&other.rounds).map(|(own, other)| value(own) / value(other)))
+    }
 }
 
 impl Goal {
@@ -195,16 +243,13 @@ fn ratios(results: &[Measured]) -> Vec<Ratio> {
     for ours in results {
         let Some(partitions) = ours.partitions else { continue };
         for other in results.iter().filter(|other| other.partitions.is_none() && other.tls == ours.tls) {
-            let of = |value: fn(&Round) -> f64| {
-                median(ours.rounds.iter().zip(&other.rounds).map(|(ours, other)| value(ours) / value(other)))
-            };
             ratios.push(Ratio {
                 against: other.server,
                 tls: ours.tls,
                 partitions,
-                rate: of(|round| round.acknowledged_per_second),
-                cpu_per_message: of(|round| round.cpu_microseconds_per_message),
-                connects: of(|round| round.connects_per_second),
+                rate: ours.against(other, |round| round.acknowledged_per_second),
+                cpu_per_message: ours.against(other, |round| round.cpu_microseconds_per_message),
+                connects: ours.against(other, |round| round.connects_per_second),
             });
         }
     }
@@ -288,6 +333,16 @@ mod tests {
         assert!(!goal.is_met_by(&[ratio(false, 1, 0.69)]));
         assert!(!goal.is_met_by(&[]));
         assert!(!Goal { mosquitto_cpu: Some(0.8), ..goal }.is_met_by(&ratios));
+    }
+
+    #[test]
+    fn the_feed_is_compared_round_by_round() {
+        let (off, on) = (
+            measured("muster, event feed off", false, Some(8), &[100.0, 200.0, 100.0]),
+            measured("muster, event feed on", false, Some(8), &[90.0, 100.0, 95.0]),
+        );
+        assert_eq!(on.against(&off, |round| round.acknowledged_per_second), 0.9);
+        assert_eq!(on.against(&off, |round| round.broker_cpu_microseconds_per_message.unwrap_or_default()), 1.0);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use std::{fs, time::Duration};
 
-/// The processor time and memory of all processes in a group.
+/// The processor time and memory of all processes in a group, and of those that its first one has started: each of
+/// PostgreSQL's servers is a group of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// User and system time since their start.
@@ -13,7 +14,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the processes in `group` now.
+    /// Of the processes in `group`, and of those that its first one has started, now.
     pub fn of_group(group: u32) -> Result<Self> {
         let ticks = rustix::param::clock_ticks_per_second();
         let mut usage = Self::default();
@@ -21,7 +22,10 @@ impl Usage {
         for entry in fs::read_dir("/proc")?.flatten() {
             // One that ends while we look is no longer of interest.
             let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-            let Some(process) = Stat::read(&stat).filter(|process| process.group == group) else { continue };
+            let Some(process) = Stat::read(&stat).filter(|process| process.group == group || process.parent == group)
+            else {
+                continue;
+            };
             seen = true;
             usage.cpu += Duration::from_secs_f64(process.ticks as f64 / ticks as f64);
             usage.memory_bytes +=
@@ -34,6 +38,7 @@ impl Usage {
 /// The fields of `/proc/PID/stat` that matter here.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    parent: u32,
     group: u32,
     ticks: u64,
 }
@@ -43,7 +48,8 @@ impl Stat {
         // The second field is the name in brackets, which may hold anything; what follows is counted from the third.
         let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-        Some(Self { group: u32::try_from(number(5)?).ok()?, ticks: number(14)? + number(15)? })
+        let process = |field| u32::try_from(number(field)?).ok();
+        Some(Self { parent: process(4)?, group: process(5)?, ticks: number(14)? + number(15)? })
     }
 }
 
@@ -60,7 +66,7 @@ mod tests {
     #[test]
     fn a_line_of_the_kernel() {
         let line = "7 (a ) b) S 1 5 5 0 -1 4194560 1 2 3 4 30 12 7 8 20 0 1 0 99 1000 250 18446744073709551615";
-        assert_eq!(Stat::read(line), Some(Stat { group: 5, ticks: 42 }));
+        assert_eq!(Stat::read(line), Some(Stat { parent: 1, group: 5, ticks: 42 }));
         assert_eq!(Stat::read("7 (a) S 1"), None);
         assert_eq!(own_memory("Name:\ta\nRssAnon:\t     250 kB\nRssFile:\t 1 kB\n"), 256_000);
         assert_eq!(own_memory("Name:\ta\n"), 0);

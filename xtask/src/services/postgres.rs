@@ -68,6 +68,11 @@ impl Postgres {
         wait_until(&mut self.server, &self.folder, ready)
     }
 
+    /// Its process group.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// Its administrator's address of database `name`.
     pub fn url(&self, name: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{name}", self.port)

@@ -13,6 +13,7 @@ use muster_contract::{
     page::Page,
     telemetry::{LatestValues, TelemetryValue},
 };
+use muster_engine::templates::carried_to;
 use muster_model::{Caller, DeviceId, Permission, device::Device};
 use muster_store::{
     MAX_PAGE, Paging, Tx,
@@ -156,13 +157,19 @@ pub(crate) async fn named_devices(
         found.sort_by(|one, other| one.id.cmp(&other.id));
         return Ok(found);
     }
-    let template = filters.get("template")?;
-    if template.is_none() {
-        return Err(ApiError::malformed("invalidQuery", "name 'devices' or a 'template'"));
-    }
-    let filter = DeviceFilter { template, ..DeviceFilter::default() };
+    let filter = of_template(tx, caller, filters).await?;
     let limit = u32::try_from(limit).unwrap_or(MAX_PAGE).min(MAX_PAGE);
     Ok(devices::list(tx, &caller.scope, &filter, Paging::first(limit)).await?.items)
+}
+
+/// The devices of a query's template, and of its newer versions where they have all that is asked for.
+pub(crate) async fn of_template(tx: &Tx, caller: &Caller, filters: &Filters) -> Result<DeviceFilter, ApiError> {
+    let Some(template) = filters.get("template")? else {
+        return Err(ApiError::malformed("invalidQuery", "name 'devices' or a 'template'"));
+    };
+    let keys: Vec<String> = filters.list("keys", MAX_KEYS)?;
+    let templates = carried_to(tx, caller, &template, &keys).await?;
+    Ok(DeviceFilter { templates, ..DeviceFilter::default() })
 }
 
 fn wanted(values: &BTreeMap<String, LatestValue>, keys: &[String]) -> BTreeMap<String, TelemetryValue> {

@@ -62,6 +62,7 @@ pub(crate) async fn list_devices(
 pub(crate) fn device_filter(filters: &Filters) -> Result<DeviceFilter, ApiError> {
     Ok(DeviceFilter {
         template: filters.get("template")?,
+        templates: Vec::new(),
         search: filters.text("q").map(|text| text.chars().take(MAX_SEARCH_CHARS).collect()),
         connected: filters.get("connected")?,
         simulated: filters.get("simulated")?,

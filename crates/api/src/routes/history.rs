@@ -1,6 +1,10 @@
 //! Telemetry over time (ours): of one device, or of the devices of a tile.
 
-use super::{device_telemetry::named_devices, devices::DevicePath, templates::find_template};
+use super::{
+    device_telemetry::{named_devices, of_template},
+    devices::DevicePath,
+    templates::find_template,
+};
 use crate::{
     app::Api,
     error::ApiError,
@@ -18,8 +22,7 @@ use muster_model::{
     template::{Kind, Template},
 };
 use muster_store::{
-    Tx,
-    devices::{self, DeviceFilter},
+    Tx, devices,
     telemetry::{self, HistoryQuery, MAX_BUCKETS, MAX_HISTORY_KEYS},
 };
 use std::collections::HashMap;
@@ -107,7 +110,7 @@ async fn left_out(tx: &Tx, caller: &Caller, filters: &Filters, drawn: usize) -> 
     if drawn < MAX_DEVICES || filters.text("devices").is_some() {
         return Ok(0);
     }
-    let filter = DeviceFilter { template: filters.get("template")?, ..DeviceFilter::default() };
+    let filter = of_template(tx, caller, filters).await?;
     let all = devices::count(tx, &caller.scope, &filter).await?;
     Ok(u32::try_from(all - drawn as i64).unwrap_or_default())
 }

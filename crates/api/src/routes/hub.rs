@@ -7,14 +7,15 @@ use actix_web::{
 };
 use muster_contract::{
     error::ErrorBody,
-    hub::{CertificateAuthority, CertificateAuthorityInput, CertificateProof, HubPolicy},
+    hub::{CertificateAuthority, CertificateAuthorityInput, CertificateProof, HubPolicy, KeyChoice, KeyName},
     page::Page,
 };
 use muster_engine::{
+    EngineError,
     authorities::{self, Verification},
-    policies,
+    policies::{self, KeySlot, Policy},
 };
-use muster_model::AuthorityId;
+use muster_model::{AuthorityId, Caller, device::SymmetricKeys};
 use muster_store::authorities::Authority;
 use serde::Deserialize;
 
@@ -25,6 +26,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     let verify = web::resource("/certificateAuthorities/{authorityId}/verify");
     service
         .service(web::resource("/policies").get(list_policies))
+        .service(web::resource("/policies/{policyName}/regenerateKey").post(regenerate_policy_key))
         .service(web::resource("/certificateAuthorities").get(list_certificate_authorities))
         .service(authority.delete(delete_certificate_authority))
         .service(code.post(generate_verification_code))
@@ -42,13 +44,42 @@ pub(crate) struct AuthorityPath {
     responses((status = 200, body = Page<HubPolicy>), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list_policies(api: Data<Api>, caller: Authenticated) -> Result<Json<Page<HubPolicy>>, ApiError> {
     let keys = policies::keys(api.engine(), &caller).await?;
-    let policies = keys.into_iter().map(|(policy, keys)| HubPolicy {
+    let policies = keys.into_iter().map(|(policy, keys)| described(&api, &caller, policy, keys));
+    Ok(Json(Page::whole(policies.collect())))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyPath {
+    policy_name: String,
+}
+
+/// Replace one key of a policy; whoever stands on the old one is cut off
+#[utoipa::path(post, path = "/api/policies/{policyName}/regenerateKey", tag = "hub", request_body = KeyChoice,
+    responses((status = 200, body = HubPolicy), (status = "default", body = ErrorBody)))]
+pub(crate) async fn regenerate_policy_key(
+    api: Data<Api>,
+    caller: Authenticated,
+    path: Path<PolicyPath>,
+    body: Json<KeyChoice>,
+) -> Result<Json<HubPolicy>, ApiError> {
+    let name = path.into_inner().policy_name;
+    let policy = Policy::from_name(&name).ok_or_else(|| EngineError::not_found("policy", name))?;
+    let slot = match body.key {
+        KeyName::Primary => KeySlot::Primary,
+        KeyName::Secondary => KeySlot::Secondary,
+    };
+    let keys = policies::regenerate(api.engine(), &caller, policy, slot).await?;
+    Ok(Json(described(&api, &caller, policy, keys)))
+}
+
+fn described(api: &Api, caller: &Caller, policy: Policy, keys: SymmetricKeys) -> HubPolicy {
+    HubPolicy {
         name: policy.name().to_owned(),
-        connection_string: policies::connection_string(api.engine(), policy, &keys.primary_key),
+        connection_string: policies::connection_string(api.engine(), &caller.tenant, policy, &keys.primary_key),
         primary_key: keys.primary_key,
         secondary_key: keys.secondary_key,
-    });
-    Ok(Json(Page::whole(policies.collect())))
+    }
 }
 
 /// The certificate authorities whose devices are let in

@@ -16,9 +16,12 @@ pub(crate) mod properties;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod session;
+pub(crate) mod template_life;
+pub(crate) mod template_migrations;
 pub(crate) mod templates;
 pub(crate) mod tenant;
 pub(crate) mod tokens;
+pub(crate) mod traffic;
 pub(crate) mod users;
 
 use actix_web::web::ServiceConfig;
@@ -39,8 +42,11 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     properties::configure(service);
     rules::configure(service);
     search::configure(service);
+    template_life::configure(service);
+    template_migrations::configure(service);
     templates::configure(service);
     tenant::configure(service);
     tokens::configure(service);
+    traffic::configure(service);
     users::configure(service);
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Members of the answer that are not part of the document.
-const READ_ONLY: [&str; 2] = ["etag", "capabilities"];
+const READ_ONLY: [&str; 4] = ["etag", "capabilities", "published", "draft"];
 
 /// The routes of device templates.
 pub(crate) fn configure(service: &mut ServiceConfig) {
@@ -30,7 +30,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TemplatePath {
-    device_template_id: TemplateId,
+    pub(crate) device_template_id: TemplateId,
 }
 
 /// The tenant's device templates, in the order of their ids
@@ -139,11 +139,11 @@ pub(crate) async fn find_template(
 }
 
 /// The text is read by the model, which says where in it a problem is.
-fn text(body: &Bytes) -> Result<&str, ApiError> {
+pub(crate) fn text(body: &Bytes) -> Result<&str, ApiError> {
     std::str::from_utf8(body).map_err(|_| ApiError::malformed("notJson", "the body is not UTF-8"))
 }
 
-fn etag_of(text: &str) -> Option<String> {
+pub(crate) fn etag_of(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Tagged {
         etag: Option<String>,

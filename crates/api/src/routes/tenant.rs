@@ -57,10 +57,10 @@ pub(crate) async fn patch_tenant(
 fn info(api: &Api, tenant: Tenant) -> TenantInfo {
     TenantInfo {
         event_feed: engine::has_event_feed(&tenant),
+        hub_host: api.engine().config().host_of(&tenant.id),
         id: tenant.id,
         display_name: tenant.name,
         id_scope: tenant.id_scope,
-        hub_host: api.engine().config().hub_host.clone(),
         mqtt_port: api.parts().config.mqtt_port,
     }
 }

@@ -207,7 +207,8 @@ fn sent(seq: i64, message: &Inbound, generation: Option<&str>) -> Event {
     let mut annotations = annotations(&message.device_id, message.enqueued_ms, SOURCE);
     let model = Some(message.model_id.as_str()).filter(|model| !model.is_empty());
     let stamps = [
-        ("iothub-connection-auth-method", message.auth.method()),
+        ("iothub-connection-module-id", message.module.as_ref().map(ModuleId::as_str)),
+        ("iothub-connection-auth-method", message.auth.method(message.module.as_ref())),
         ("iothub-connection-auth-generation-id", generation),
         ("dt-dataschema", model),
         ("dt-subject", bag.component()),
@@ -217,7 +218,7 @@ fn sent(seq: i64, message: &Inbound, generation: Option<&str>) -> Event {
         seq,
         source: SOURCE,
         device_id: message.device_id.clone(),
-        module_id: None,
+        module_id: message.module.clone(),
         enqueued_time: time(DateTime::from_timestamp_millis(message.enqueued_ms).unwrap_or_default()),
         system_properties: system_properties(&bag),
         properties: bag.to_json(),

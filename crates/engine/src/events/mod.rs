@@ -13,7 +13,7 @@ use crate::{Engine, EngineError, registry_service as registry};
 use chrono::{DateTime, Utc};
 use muster_model::{
     Address, DeviceKey, ModuleId, Scope,
-    device::{Device, Twin},
+    device::{Device, Module, Twin},
     event::{DeviceEvent, Operation},
     registry as documents,
     wire::twin,
@@ -72,6 +72,18 @@ pub(crate) async fn created(tx: &Tx, engine: &Engine, scope: &Scope, device: &De
 pub(crate) async fn deleted(tx: &Tx, engine: &Engine, scope: &Scope, device: &Device) -> Result<(), EngineError> {
     let twin = twins::get(tx, scope, device.key).await?;
     whole(tx, engine, scope, (device, None, &twin), Operation::DeleteDeviceIdentity).await
+}
+
+/// Tells that a module was made, or is about to be deleted.
+pub(crate) async fn module(
+    tx: &Tx,
+    engine: &Engine,
+    scope: &Scope,
+    module: &Module,
+    operation: Operation,
+) -> Result<(), EngineError> {
+    let twin = twins::get(tx, scope, module.identity.key).await?;
+    whole(tx, engine, scope, (&module.identity, Some(&module.id), &twin), operation).await
 }
 
 /// Tells that a twin was replaced.

@@ -80,6 +80,7 @@ mod tests {
             device: DeviceKey(1),
             device_id: "d".into(),
             model_id: String::new(),
+            module: None,
             enqueued_ms: 1,
             kind: Kind::Telemetry,
             auth: Auth::DeviceSas,

@@ -85,14 +85,22 @@ pub async fn grant(engine: &Engine, session: &DeviceSession, name: FileName) -> 
     Ok(Grant { correlation_id: upload.id, container, blob, sas })
 }
 
-/// The upload that a request to a blob's address may write.
+/// The upload that a request to a blob's address may write; `host` is the name that it was sent to, without its port.
 ///
 /// # Errors
 /// [`BlobError::Unauthorized`], [`BlobError::Failed`].
-pub async fn authorize(engine: &Engine, container: &str, blob: &str, claim: &Claim) -> Result<Upload, BlobError> {
+pub async fn authorize(
+    engine: &Engine,
+    host: &str,
+    (container, blob): (&str, &str),
+    claim: &Claim,
+) -> Result<Upload, BlobError> {
     let refused = |reason| BlobError::Unauthorized { reason };
     let tenant = container.strip_prefix(CONTAINER_PREFIX).and_then(|tenant| TenantId::parse(tenant).ok());
     let tenant = tenant.ok_or_else(|| refused("there is no such container"))?;
+    if engine.config().tenant_hosts && !engine.config().is_host_of(host, &tenant) {
+        return Err(refused("the container is at another hub"));
+    }
     let tx = engine.store().begin_system_read(&SystemScope).await?;
     let tenant = tenants::find_by_id(&tx, &SystemScope, &tenant).await?;
     let tenant = tenant.ok_or_else(|| refused("there is no such container"))?.key;

@@ -5,6 +5,7 @@
 //! of blocks is one transaction of the database and moves no bytes. Objects have names of our own; no text of a device
 //! ever becomes a path.
 
+mod check;
 mod grant;
 mod notices;
 mod read;
@@ -12,6 +13,8 @@ mod storage;
 mod sweep;
 mod write;
 
+pub use check::check;
+pub(crate) use check::report;
 pub use grant::{Grant, GrantError, Outcome, authorize, container, finish, grant};
 pub use muster_store::files::{File, Notice, Upload};
 pub use notices::{abandon_notice, complete_notice, receive_notice};

@@ -80,6 +80,11 @@ impl Files {
         })
     }
 
+    /// Whether the storage answers: a missing bucket or a wrong key shows.
+    pub(super) async fn look(&self) -> Result<(), object_store::Error> {
+        self.store.list(Some(&self.prefix)).try_next().await.map(|_| ())
+    }
+
     /// A place among those who write, if there is one.
     pub(super) fn writer_place(&self) -> Option<OwnedSemaphorePermit> {
         self.writers.clone().try_acquire_owned().ok()

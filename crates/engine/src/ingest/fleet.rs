@@ -3,6 +3,8 @@
 use crate::{
     EngineError,
     notices::{MAX_STALENESS, Notice, NoticeKind},
+    rules::watching,
+    templates::load,
     tenants as settings,
 };
 use muster_model::{
@@ -10,7 +12,7 @@ use muster_model::{
     template::Template,
 };
 use muster_store::{
-    MAX_PAGE, Store, alerts, devices, rules, telemetry,
+    MAX_PAGE, Store, alerts, devices, telemetry,
     telemetry::{LatestValue, ShapeSource},
     templates, tenants,
 };
@@ -212,12 +214,11 @@ fn untyped() -> Kind {
 async fn read_kind(store: &Store, scope: &Scope, id: &TemplateId) -> Result<Kind, EngineError> {
     let tx = store.begin_read(scope).await?;
     let stored = templates::find(&tx, scope, id).await?;
-    let rules: Vec<_> = rules::list_enabled(&tx, scope, id).await?.into_iter().map(Arc::new).collect();
-    drop(tx);
     // A template that went away between two reads leaves its devices without one.
     let Some(stored) = stored else { return Ok(untyped()) };
-    let template = Template::load(stored.document, stored.version)
-        .map_err(|error| EngineError::corrupt("device template", id, error))?;
+    let template = load(stored)?;
+    let rules: Vec<_> = watching(&tx, scope, &template).await?.into_iter().map(Arc::new).collect();
+    drop(tx);
     let layout = Layout::of(&template);
     let shape = intern(store, scope, &layout.keys, ShapeSource::Template).await?;
     let watched = rules.iter().flat_map(|rule| &rule.conditions).map(|condition| condition.telemetry.clone()).collect();

@@ -372,6 +372,7 @@ mod tests {
             device: DeviceKey(1),
             device_id: "d".into(),
             model_id: String::new(),
+            module: None,
             enqueued_ms: 0,
             auth: Auth::default(),
             kind: Kind::Telemetry,

@@ -31,7 +31,7 @@ pub const MAX_SECONDS: u64 = 24 * 3600;
 /// How far in the future a job may start.
 const MAX_AHEAD: Duration = Duration::days(365);
 /// Jobs of a tenant that are not over.
-const MAX_OPEN: i64 = 100;
+pub(crate) const MAX_OPEN: i64 = 100;
 
 /// A job with what became of its devices so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ pub async fn create(
     starts_at: Option<DateTime<Utc>>,
 ) -> Result<Progress, EngineError> {
     caller.require(match order.work {
-        Work::UpdateTwin { .. } => Permission::DevicesUpdate,
+        Work::UpdateTwin { .. } | Work::MigrateTemplate { .. } => Permission::DevicesUpdate,
         Work::Method { .. } => Permission::DevicesCommand,
     })?;
     Expression::parse_condition(&order.condition)?;

@@ -4,6 +4,7 @@ use crate::{
     Engine, EngineError,
     methods::{self, Invocation, InvokeError},
     precondition::IfMatch,
+    templates::migration,
     twins_service as twins,
 };
 use muster_model::{
@@ -33,6 +34,7 @@ pub(super) fn check(work: &Work) -> Result<(), EngineError> {
             let change = work.twin_change().unwrap_or_default();
             twin::change(&mut Twin::default(), &change, chrono::DateTime::UNIX_EPOCH)?;
         }
+        Work::MigrateTemplate { .. } => {}
         Work::Method { name, payload, response_seconds, connect_seconds } => {
             topic::method_topic(name, "0").map_err(|error| EngineError::invalid("methodName", error.to_string()))?;
             if payload.to_string().len() > methods::MAX_PAYLOAD_BYTES {
@@ -55,6 +57,9 @@ pub(super) async fn perform(engine: &Engine, caller: &Caller, work: &Work, devic
             let condition = IfMatch::from_body(etag.as_deref());
             twins::change(engine, caller, &address, change, &condition).await?;
             Ok(None)
+        }
+        Work::MigrateTemplate { from, to, .. } => {
+            Ok(Some(migration::move_device(engine, caller, &address.device, (from, to)).await?))
         }
         Work::Method { name, payload, response_seconds, connect_seconds } => {
             let invocation = Invocation {

@@ -123,6 +123,10 @@ async fn check(tx: &Tx, caller: &Caller, rule: &Rule) -> Result<(), EngineError>
         return Err(Problem::at("unknownTemplate", "/template", message).into());
     };
     let template = templates::load(stored)?;
+    if !template.published {
+        let message = format!("device template '{}' is a draft: publish it first", rule.template);
+        return Err(Problem::at("unpublishedTemplate", "/template", message).into());
+    }
     rule::validate(rule, &template)
         .map_err(|problems| EngineError::Invalid { problems: problems.into_iter().map(Problem::from).collect() })
 }

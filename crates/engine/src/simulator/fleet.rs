@@ -173,6 +173,7 @@ impl Fleet {
             expires_at: None,
             model_id: None,
             auth: Auth::default(),
+            vouched_by: None,
         };
         self.engine.local_pushes().simulate(device.key);
         session.epoch = match self.engine.connections().open(&self.engine, &session).await {
@@ -309,6 +310,7 @@ impl Played {
             device: self.session.device,
             device_id: self.session.device_id.to_string(),
             model_id: String::new(),
+            module: None,
             enqueued_ms: at_ms,
             kind: Kind::Telemetry,
             auth: Auth::default(),

@@ -2,12 +2,16 @@
 
 use super::{devices::new, *};
 use crate::{
+    connections,
     devices::{self, DevicePatch},
+    events::feed::{self, Wanted},
     hub_auth::{self, Connect, ConnectRefused, DeviceSession},
+    modules::{self, ModuleIdentity},
     precondition::IfMatch,
 };
-use muster_model::{ModuleId, device::SymmetricKeys, push::PushAction};
-use muster_store::devices as stored;
+use muster_model::{ModuleId, SystemScope, device::SymmetricKeys, push::PushAction};
+use muster_store::{devices as stored, hub_sessions};
+use serde_json::Value;
 
 async fn connect(home: &Home, id: &str, token: &str) -> Result<DeviceSession, ConnectRefused> {
     connect_to(home, HOST, id, Some(token)).await
@@ -155,4 +159,56 @@ async fn a_session_is_noted_and_a_newer_one_is_higher() {
     home.end().await;
     let tx = engine.store().begin_read(scope).await.expect("a transaction");
     assert!(!stored::get(&tx, scope, &device("pump-1")).await.expect("a device").connected);
+}
+
+#[tokio::test]
+async fn what_a_dead_instance_held_is_told_to_be_over() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    let keys = make(&home, &tenant, "pump-1").await;
+    let (engine, admin, id) = (&home.engine, &tenant.admin, device("pump-1"));
+    let module = ModuleId::parse("motor").expect("an id");
+    let made = modules::create(engine, admin, (&id, &module), ModuleIdentity::default()).await.expect("a module");
+    let module_key = made["authentication"]["symmetricKey"]["primaryKey"].as_str().expect("a key");
+    let dead = home.neighbour().await;
+    let mut session =
+        connect(&home, "pump-1", &hub_token(&home, "pump-1", &keys.primary_key)).await.expect("connected");
+    hub_auth::opened(&dead, &mut session).await.expect("opened");
+    let token = hub_token(&home, "pump-1/modules/motor", module_key);
+    let of_module = Connect {
+        host: HOST,
+        device: &id,
+        module: Some(&module),
+        password: Some(&token),
+        model_id: None,
+        client_type: None,
+        peer: std::net::IpAddr::from([192, 0, 2, 1]),
+        chain: &[],
+    };
+    let mut session = hub_auth::authenticate(engine, of_module).await.expect("connected");
+    hub_auth::opened(&dead, &mut session).await.expect("opened");
+    connections::expire(engine).await.expect("runs");
+    let told = async || {
+        let wanted = Wanted { after: -1, max: 100, wait: std::time::Duration::ZERO };
+        let events = feed::read(engine, admin, wanted).await.expect("events");
+        let state = events.into_iter().filter(|event| event.source == "deviceConnectionStateEvents");
+        let mut state: Vec<_> =
+            state.map(|event| (event.properties["opType"].clone(), event.module_id.map(String::from))).collect();
+        state.sort_by_key(|(operation, module)| (operation.to_string(), module.clone()));
+        state
+    };
+    let motor = || Some("motor".to_owned());
+    let connected = Value::from("deviceConnected");
+    let both = vec![(connected.clone(), None), (connected, motor())];
+    assert_eq!(told().await, both, "its lease lives");
+
+    let tx = engine.store().begin_system(&SystemScope).await.expect("begins");
+    let past = engine.clock().now() - Duration::seconds(1);
+    hub_sessions::renew_lease(&tx, &SystemScope, &dead.instance().0, past).await.expect("over");
+    tx.commit().await.expect("commits");
+    connections::expire(engine).await.expect("runs");
+    connections::expire(engine).await.expect("runs");
+    let over = Value::from("deviceDisconnected");
+    assert_eq!(told().await, [both, vec![(over.clone(), None), (over, motor())]].concat(), "once each");
+    home.end().await;
 }

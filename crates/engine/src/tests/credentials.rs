@@ -74,7 +74,7 @@ async fn services_prove_which_policy_they_hold() {
             assert_eq!((caller.policy, &caller.scope), (*policy, &plant.admin.scope));
         }
         let text = &plant.made.connection_strings[policy.name()];
-        assert_eq!(*text, policies::connection_string(&home.engine, *policy, &keys.primary_key));
+        assert_eq!(*text, policies::connection_string(&home.engine, &plant.made.tenant, *policy, &keys.primary_key));
     }
     assert_ne!(plant.made.connection_strings, other.made.connection_strings);
     assert!(!format!("{:?}", plant.made).contains("SharedAccessKey"));

@@ -39,7 +39,7 @@ async fn a_template_in_use_stays() {
     let office = serde_json::from_str(OFFICE).expect("a dashboard");
     let office = dashboards::put(engine, &admin, office, &IfMatch::Any).await.expect("a dashboard");
     let refused = templates::delete(engine, &admin, &id, &IfMatch::Any).await.expect_err("in use").to_string();
-    for use_ in ["1 device", "1 rule", "dashboard 'Office building'"] {
+    for use_ in ["1 device", "rule 'Too warm'", "dashboard 'Office building'"] {
         assert!(refused.contains(use_), "{refused}");
     }
     devices::delete(engine, &admin, &device("room-1"), &IfMatch::Any).await.expect("deleted");

@@ -125,6 +125,7 @@ async fn start(
         config: EngineConfig {
             roles,
             hub_host: HOST.into(),
+            tenant_hosts: false,
             public_url: "http://127.0.0.1:8080".into(),
             certificate: None,
             smtp: None,

@@ -4,7 +4,7 @@
 mod block_list;
 mod reply;
 
-use crate::Hub;
+use crate::{Hub, https};
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Bytes, Data, Path, Payload, ServiceConfig},
@@ -15,7 +15,10 @@ use muster_engine::{
     Engine,
     files::{self, Checks, Condition, File, Piece, Upload, Writing},
 };
-use muster_model::{files::BlockId, wire::blob::Claim};
+use muster_model::{
+    files::BlockId,
+    wire::{blob::Claim, sas},
+};
 use reply::Refusal;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -35,8 +38,9 @@ pub(crate) fn configure(config: &mut ServiceConfig) {
 async fn write(hub: Data<Hub>, request: HttpRequest, path: Path<(String, String)>, body: Payload) -> HttpResponse {
     let (container, blob) = path.into_inner();
     let answer = async {
+        let host = sas::without_port(https::host(&request));
         let claim = Claim::parse(request.query_string()).map_err(|_| Refusal::unauthorized())?;
-        let upload = files::authorize(&hub.engine, &container, &blob, &claim).await?;
+        let upload = files::authorize(&hub.engine, host, (&container, &blob), &claim).await?;
         let engine = &hub.engine;
         match parameter(&request, "comp").as_deref() {
             None => put_blob(engine, &request, upload, body).await.map(|file| reply::written(&request, Some(&file))),

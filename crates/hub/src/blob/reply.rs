@@ -58,7 +58,7 @@ impl From<BlobError> for Refusal {
             BlobError::Busy => Self::new(503, "ServerBusy", message),
             BlobError::Failed(EngineError::NotFound { .. }) => Self::new(404, "BlobNotFound", message),
             BlobError::Failed(error @ EngineError::Unavailable { .. }) => {
-                tracing::warn!(%error, "an upload failed, its device will try again");
+                tracing::warn!(error = error.with_cause(), "an upload failed, its device will try again");
                 Self::new(503, "ServerBusy", message)
             }
             BlobError::Failed(error) => {

@@ -1,7 +1,7 @@
 //! Telemetry, a message at a time or many.
 
 use super::caller;
-use crate::{Hub, fault::Fault, https, telemetry};
+use crate::{Hub, fault::Fault, https, limits::Kind, telemetry};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::CONTENT_TYPE,
@@ -46,6 +46,12 @@ async fn send(hub: &Hub, request: &HttpRequest, id: &str, body: Bytes) -> Result
     if messages.iter().any(|(bag, payload)| telemetry::too_large(bag, payload)) {
         failures::note(&hub.engine, session.tenant, &session.device_id, FailureCode::MessageTooLarge);
         return Err(Fault::new(413, 413_001, "a message is larger than 256 KiB"));
+    }
+    let share = hub.limits.of_device(session.tenant, session.source);
+    let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+    if share.pass(Kind::Messages, count).await.is_err() {
+        failures::note(&hub.engine, session.tenant, &session.device_id, FailureCode::Throttled);
+        return Err(Fault::throttled());
     }
     confirmed(hub, &session, messages).await
 }

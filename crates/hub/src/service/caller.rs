@@ -1,7 +1,7 @@
 //! Who asks: a service that holds a policy.
 
 use super::reply;
-use crate::{Hub, fault::Fault, https};
+use crate::{Hub, fault::Fault, https, limits::Kind};
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, dev::Payload, error::InternalError, http::header::AUTHORIZATION, web::Data,
 };
@@ -87,11 +87,14 @@ async fn authenticate(hub: &Hub, request: &HttpRequest) -> Result<PolicyCaller, 
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let authorization = text(AUTHORIZATION).ok_or_else(|| unauthorized("there is no Authorization header"))?;
     let host = https::host(request);
-    policies::authenticate(&hub.engine, host, authorization).await.map_err(|refused| match refused {
+    let holder = policies::authenticate(&hub.engine, host, authorization).await.map_err(|refused| match refused {
         PolicyRefused::BadCredential { reason } => {
             tracing::debug!(reason, "a service was refused");
             unauthorized("the token is not valid")
         }
         PolicyRefused::Unavailable(error) => error.into(),
-    })
+    })?;
+    let share = hub.limits.of_tenant(holder.scope.tenant);
+    share.pass(Kind::Calls, 1).await.map_err(|_| Fault::throttled())?;
+    Ok(holder)
 }

@@ -154,9 +154,19 @@ async fn list_jobs(service: Service, wanted: Query<Wanted>) -> HttpResponse {
         if let Some(last) = page.items.last().filter(|_| page.more) {
             response.insert_header(("x-ms-continuation", last.job.id.as_str()));
         }
-        Ok(response.json(page.items.iter().map(document).collect::<Vec<Value>>()))
+        let items: Vec<Value> = page.items.iter().map(document).collect();
+        Ok(match service.header("user-agent").is_some_and(reads_an_object) {
+            true => response.json(json!({"type": "jobResponse", "items": items})),
+            false => response.json(items),
+        })
     };
     service.answer(list.await)
+}
+
+/// Whether the client is Microsoft's service SDK for Python, which finds the list of jobs only inside an object; az CLI is
+/// made from the same description but reads the array, as Node and .NET do.
+fn reads_an_object(user_agent: &str) -> bool {
+    user_agent.contains("iothubgatewayserviceapis/") && !user_agent.contains("IoTPlatformCliExtension/")
 }
 
 fn job(id: &str) -> Result<JobId, Fault> {
@@ -186,6 +196,8 @@ fn document(Progress { job, counts }: &Progress) -> Value {
         Work::UpdateTwin { tags, desired, etag } => {
             ("updateTwin", json!({"tags": tags, "properties": {"desired": desired}, "etag": etag}))
         }
+        // No job of the hub's own.
+        Work::MigrateTemplate { .. } => ("deviceTemplate", json!({})),
         Work::Method { name, payload, response_seconds, connect_seconds } => (
             "cloudToDeviceMethod",
             json!({
@@ -210,6 +222,14 @@ mod tests {
 
     fn read(body: Value) -> Result<(Order, Option<DateTime<Utc>>), Fault> {
         reply::body::<JobBody>(body.to_string().as_bytes())?.read("j")
+    }
+
+    #[test]
+    fn each_client_gets_the_list_that_it_reads() {
+        assert!(reads_an_object("python/3.11.2 (Linux) msrest/0.7.1 iothubgatewayserviceapis/2021-04-12"));
+        for other in ["IoTPlatformCliExtension/0.25.0 iothubgatewayserviceapis/2021-04-12", "azure-iothub/1.16.6", ""] {
+            assert!(!reads_an_object(other), "{other}");
+        }
     }
 
     #[test]

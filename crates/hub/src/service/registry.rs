@@ -23,6 +23,8 @@ const MAX_LISTED: u32 = 1000;
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .route("/devices", web::get().to(list_devices))
+        // As Node's SDK asks for all.
+        .route("/devices/", web::get().to(list_devices))
         .route("/devices/{id}", web::get().to(get_device))
         .route("/devices/{id}", web::put().to(put_device))
         .route("/devices/{id}", web::delete().to(delete_device))

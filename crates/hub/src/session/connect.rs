@@ -6,14 +6,21 @@ use super::{
     will::Will,
     wire::Wire,
 };
-use crate::{Hub, metering, tls::Peer};
+use crate::{
+    Hub,
+    limits::{Kind, Share},
+    metering,
+    tls::Peer,
+};
 use muster_engine::{
     EngineError,
+    events::failures,
     hub_auth::{self, ConnectRefused, DeviceSession},
     provisioning::{self, DpsConnect, DpsRefused, DpsSession},
 };
 use muster_model::{
     Address,
+    event::FailureCode,
     wire::username::{DpsUsername, HubUsername},
 };
 use rmqtt_codec::{
@@ -43,6 +50,7 @@ pub(super) enum Accepted {
 /// A device or module that has proven who it is.
 pub(super) struct DeviceLogin {
     pub(super) session: DeviceSession,
+    pub(super) share: Share,
     pub(super) subscriptions: Subscriptions,
     pub(super) silence: Duration,
     pub(super) will: Option<Will>,
@@ -150,8 +158,7 @@ async fn decide(hub: &Hub, connect: Connect, peer: Peer) -> Result<Accepted, End
         Some(Err(_)) => return Err(refused(ConnectAckReason::NotAuthorized, "password is not UTF-8")),
     };
     // A device may be called `registrations`; the host tells its user name from that of the provisioning service.
-    let own_host = &hub.engine.config().hub_host;
-    let to_this_hub = username.split('/').next().is_some_and(|host| host.eq_ignore_ascii_case(own_host));
+    let to_this_hub = username.split('/').next().is_some_and(|host| hub.engine.config().is_hub(host));
     match DpsUsername::parse(username) {
         Ok(username) if !to_this_hub => register(hub, &connect, username, password, peer).await,
         _ => {
@@ -174,6 +181,11 @@ async fn log_in(
     if *connect.client_id != *address.to_string() {
         return Err(refused(ConnectAckReason::IdentifierRejected, "client id is not the identity in the user name"));
     }
+    // Over WebSocket the request has named a hub already, unless it came through a gateway.
+    if peer.host.as_deref().is_some_and(|asked| hub.engine.config().is_hub(asked) && !asked.eq_ignore_ascii_case(&host))
+    {
+        return Err(refused(ConnectAckReason::NotAuthorized, "the request and the user name are of different hubs"));
+    }
     let will = connect.last_will.as_ref().map(|will| Will::parse(will, &address)).transpose()?;
     let claim = hub_auth::Connect {
         host: &host,
@@ -186,12 +198,17 @@ async fn log_in(
         chain: &peer.chain,
     };
     let session = hub_auth::authenticate(&hub.engine, claim).await.map_err(turn_down)?;
+    let share = hub.limits.of_device(session.tenant, session.source);
+    if let Err(throttled) = share.pass(Kind::Connects, 1).await {
+        failures::note(&hub.engine, session.tenant, &session.device_id, FailureCode::Throttled);
+        return Err(refused(ConnectAckReason::ServiceUnavailable, throttled.to_string()));
+    }
     let durability = if connect.clean_session { Durability::Connection } else { Durability::Device };
     let subscriptions = Subscriptions::restore(&hub.engine, &session, durability)
         .await
         .map_err(|error| refused(ConnectAckReason::ServiceUnavailable, error.to_string()))?;
     let silence = silence(connect.keep_alive);
-    Ok(Accepted::Device(Box::new(DeviceLogin { session, subscriptions, silence, will })))
+    Ok(Accepted::Device(Box::new(DeviceLogin { session, share, subscriptions, silence, will })))
 }
 
 async fn register(
@@ -212,6 +229,9 @@ async fn register(
         }
         DpsRefused::Unavailable(error) => unavailable(error),
     })?;
+    let share = hub.limits.of_tenant(session.scope.tenant);
+    let passed = share.pass(Kind::Connects, 1).await;
+    passed.map_err(|throttled| refused(ConnectAckReason::ServiceUnavailable, throttled.to_string()))?;
     Ok(Accepted::Provisioning(Box::new(ProvisioningLogin { session, silence: silence(connect.keep_alive) })))
 }
 

@@ -14,6 +14,7 @@ use crate::{
     Hub,
     calls::Calls,
     downlink::Downlink,
+    limits::{Kind, Share},
     mailbox::{Close, Mail, Mailbox},
     telemetry, twin,
 };
@@ -49,7 +50,7 @@ pub(super) async fn serve<S>(hub: &Hub, wire: &mut Wire<S>, login: DeviceLogin) 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let DeviceLogin { mut session, subscriptions, silence, will } = login;
+    let DeviceLogin { mut session, share, subscriptions, silence, will } = login;
     if let Err(refusal) = hub_auth::opened(&hub.engine, &mut session).await {
         return connect::refuse(wire, connect::turn_down(refusal)).await;
     }
@@ -59,7 +60,7 @@ where
     let mut connection = Connection {
         hub,
         uplink: Uplink::new(hub.engine.ingress().clone(), session.partition, mailbox.clone()),
-        requests: Requests::new(Asker { engine: hub.engine.clone(), session: session.clone() }),
+        requests: Requests::new(Asker { engine: hub.engine.clone(), session: session.clone(), share: share.clone() }),
         downlink: Downlink::new(hub.engine.clone(), session.clone()),
         sent: Packets::default(),
         expires: expiry(hub, &session),
@@ -67,6 +68,8 @@ where
         wire,
         mailbox,
         subscriptions,
+        share,
+        rests_until: None,
         calls: Calls::default(),
         silence,
         heard: Instant::now(),
@@ -88,6 +91,9 @@ struct Connection<'a, S> {
     session: Arc<DeviceSession>,
     mailbox: Arc<Mailbox>,
     subscriptions: Subscriptions,
+    share: Share,
+    /// The device has sent too much: no more is read before.
+    rests_until: Option<Instant>,
     uplink: Uplink,
     requests: Requests,
     calls: Calls,
@@ -128,7 +134,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
         let mut tick = pin!(sleep_until(self.deadline()));
         loop {
+            let rested = self.rests_until;
             let heard_out = self.work()?;
+            if self.rests_until != rested {
+                tick.as_mut().reset(self.deadline());
+            }
             self.wire.flush().await?;
             if self.draining && self.uplink.is_idle() && self.requests.is_idle() {
                 return Err(End::Stopping);
@@ -153,6 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Event::Forwarded => {}
                 Event::Tick => {
                     self.check_time(heard_out)?;
+                    self.rests_until = self.rests_until.filter(|until| Instant::now() < *until);
                     tick.as_mut().reset(self.deadline());
                 }
             }
@@ -167,14 +178,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.uplink.forward()?;
             self.put_acks()?;
             // Forwarding may have made room for more of what has arrived.
-            if heard_out || self.draining || !self.uplink.has_room() {
+            if heard_out || self.draining || self.rests_until.is_some() || !self.uplink.has_room() {
                 return Ok(heard_out);
             }
         }
     }
 
     fn take_packets(&mut self, now_ms: i64) -> Result<bool, End> {
-        while !self.draining && self.uplink.has_room() {
+        while !self.draining && self.rests_until.is_none() && self.uplink.has_room() {
             match self.wire.decode()? {
                 Some(packet) => self.packet(packet, now_ms)?,
                 None => return Ok(true),
@@ -219,6 +230,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 }
                 if telemetry::too_large(&bag, &payload) {
                     return Err(End::Forbidden("message over the size limit"));
+                }
+                let now = Instant::now();
+                let wait = self.share.take(Kind::Messages, 1, now).map_err(End::Throttled)?;
+                if !wait.is_zero() {
+                    self.rests_until = Some(now + wait);
                 }
                 self.hub.meters.received.increment(1);
                 self.uplink.accept(telemetry::inbound(&self.session, bag, payload, now_ms), packet_id);
@@ -353,7 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     fn deadline(&self) -> Instant {
         let silent = self.heard + self.silence;
-        self.expires.map_or(silent, |expires| silent.min(expires))
+        [self.expires, self.rests_until].into_iter().flatten().fold(silent, Instant::min)
     }
 
     /// The timer has fired; while we do not read, silence is our own doing.

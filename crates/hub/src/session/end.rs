@@ -1,6 +1,6 @@
 //! Why a connection ends.
 
-use crate::mailbox::Close;
+use crate::{limits::Throttled, mailbox::Close};
 use muster_engine::ingest::IngressError;
 use muster_model::{event::FailureCode, wire::topic::TopicError};
 use rmqtt_codec::{
@@ -46,6 +46,8 @@ pub(crate) enum End {
     Unconfirmed,
     #[error("subscriptions could not be kept: {0}")]
     Subscriptions(String),
+    #[error("{0}")]
+    Throttled(Throttled),
     #[error("the hub stops")]
     Stopping,
 }
@@ -58,6 +60,7 @@ impl End {
                 Some(FailureCode::MessageTooLarge)
             }
             Self::Malformed(_) | Self::Forbidden(_) | Self::Topic(_) => Some(FailureCode::ProtocolViolation),
+            Self::Throttled(_) => Some(FailureCode::Throttled),
             _ => None,
         }
     }
@@ -77,6 +80,7 @@ impl End {
             Self::TakenOver => "takenOver",
             Self::Service(_) => "service",
             Self::Unconfirmed | Self::Subscriptions(_) => "unavailable",
+            Self::Throttled(_) => "throttled",
             Self::Stopping => "stopping",
         }
     }

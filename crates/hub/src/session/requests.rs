@@ -3,6 +3,7 @@
 use super::{end::End, subscriptions::Subscriptions};
 use crate::{
     fault::Fault,
+    limits::{Kind, Share},
     twin::{self, TwinAnswer},
 };
 use bytes::Bytes;
@@ -22,6 +23,15 @@ const SAVE_TIMEOUT: Duration = Duration::from_secs(8);
 pub(super) struct Asker {
     pub(super) engine: Engine,
     pub(super) session: Arc<DeviceSession>,
+    pub(super) share: Share,
+}
+
+impl Asker {
+    /// The answer to a request that is one too many.
+    fn refuse(&self) -> TwinAnswer {
+        failures::note(&self.engine, self.session.tenant, &self.session.device_id, FailureCode::Throttled);
+        twin::failed(&self.engine, &Fault::throttled())
+    }
 }
 
 /// What is asked.
@@ -64,9 +74,7 @@ impl Requests {
         }
         match request {
             Request::TwinGet { rid } | Request::TwinReported { rid, .. } => {
-                let session = &self.asker.session;
-                failures::note(&self.asker.engine, session.tenant, &session.device_id, FailureCode::Throttled);
-                Err(Answer::Twin { rid, answer: twin::failed(&self.asker.engine, &Fault::throttled()) })
+                Err(Answer::Twin { rid, answer: self.asker.refuse() })
             }
             Request::Subscribe { .. } | Request::Unsubscribe { .. } => {
                 Err(Answer::End(End::Forbidden("too many subscription changes at once")))
@@ -96,7 +104,10 @@ impl Requests {
                 Answer::Twin { rid, answer }
             }),
             Request::TwinReported { rid, patch } => Box::pin(async move {
-                let answer = twin::report(&asker.engine, &asker.session, &patch).await;
+                let answer = match asker.share.pass(Kind::TwinWrites, 1).await {
+                    Ok(()) => twin::report(&asker.engine, &asker.session, &patch).await,
+                    Err(_) => asker.refuse(),
+                };
                 Answer::Twin { rid, answer }
             }),
             Request::Subscribe { packet, filters } => {

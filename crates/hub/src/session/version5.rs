@@ -296,6 +296,7 @@ fn goodbye(end: &End) -> Option<DisconnectReasonCode> {
         End::Expired => Some(DisconnectReasonCode::MaximumConnectTime),
         End::TakenOver => Some(DisconnectReasonCode::SessionTakenOver),
         End::Service(_) => Some(DisconnectReasonCode::AdministrativeAction),
+        End::Throttled(_) => Some(DisconnectReasonCode::MessageRateTooHigh),
         End::Stopping => Some(DisconnectReasonCode::ServerShuttingDown),
         _ => Some(DisconnectReasonCode::UnspecifiedError),
     }

@@ -13,6 +13,7 @@ mod provisioning;
 mod stopping;
 mod subscriptions;
 mod support;
+mod throttling;
 mod tls;
 mod twin;
 mod version5;

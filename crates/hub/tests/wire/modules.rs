@@ -43,12 +43,13 @@ async fn a_module_speaks_beside_its_device() {
     let (mut own, _) = Client::accepted(hub.address, device.connect()).await;
     let (mut client, _) = Client::accepted(hub.address, login.connect()).await;
     client.subscribe(FILTERS).await;
-    client.publish("devices/d-1/modules/motor/messages/events/$.on=out&a=1", "{}", 1).await;
+    client.publish("devices/d-1/modules/motor/messages/events/$.on=out&a=1&$.cmid=valve", "{}", 1).await;
     client.acked(1).await;
     let message = hub.message().await;
     let (_, key) = hub.keys_of("d-1").await;
     assert_eq!((message.device, message.device_id.as_str()), (key, "d-1"), "its telemetry is its device's");
-    assert_eq!(message.bag, "$.on=out&a=1&%24.cmid=motor");
+    assert_eq!(message.module.as_ref().map(ModuleId::as_str), Some("motor"), "whatever it says it is");
+    assert_eq!(message.bag, "$.on=out&a=1&$.cmid=valve", "as it was sent");
 
     let address = Address::from((DeviceId::parse("d-1").expect("an id"), ModuleId::parse("motor").expect("an id")));
     let change = ServiceChange { desired: json!({"speed": 3}).as_object().cloned(), ..ServiceChange::default() };

@@ -101,6 +101,12 @@ impl TestHub {
         (self.running, self.address) = run(self.folder.path(), self.config.clone()).await;
     }
 
+    /// Restarts with other limits.
+    pub async fn restart_with(&mut self, config: HubConfig) {
+        self.config = config;
+        self.restart().await;
+    }
+
     /// Begins to stop the hub; the future waits for its end.
     pub fn stop(&mut self) -> impl Future<Output = ()> + use<> {
         self.running.hub_stop.cancel();
@@ -317,6 +323,7 @@ fn engine_config() -> EngineConfig {
     EngineConfig {
         roles: Roles { hub: true, worker: false, api: false },
         hub_host: HOST.into(),
+        tenant_hosts: false,
         public_url: "http://localhost:8080".into(),
         certificate: None,
         smtp: None,

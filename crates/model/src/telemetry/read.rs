@@ -14,6 +14,8 @@ const RESERVED: [&str; 7] =
 pub(super) struct Read {
     pub keys: Option<Vec<String>>,
     pub vals: Vec<Option<f64>>,
+    /// Those of `keys` whose number was `true` or `false`.
+    pub booleans: Vec<String>,
     pub modelled: Map<String, Value>,
     pub unmodelled: Map<String, Value>,
 }
@@ -50,8 +52,8 @@ struct State<'a> {
     path: String,
     count: usize,
     vals: Vec<Option<f64>>,
-    /// Numbers of a device without a template.
-    loose: Vec<(String, f64)>,
+    /// Numbers of a device without a template, and whether one was a boolean.
+    loose: Vec<(String, f64, bool)>,
     modelled: Map<String, Value>,
     unmodelled: Map<String, Value>,
     /// Why the reading stopped, where JSON is not to blame.
@@ -60,16 +62,17 @@ struct State<'a> {
 
 impl State<'_> {
     fn finish(mut self) -> Read {
-        let mut keys = None;
+        let (mut keys, mut booleans) = (None, Vec::new());
         if !self.layout.is_typed() {
             // Of a key sent twice the last counts, as everywhere in JSON.
             self.loose.reverse();
             self.loose.sort_by(|a, b| a.0.cmp(&b.0));
             self.loose.dedup_by(|later, first| later.0 == first.0);
-            let (names, vals) = self.loose.into_iter().map(|(key, val)| (key, Some(val))).unzip();
+            booleans.extend(self.loose.iter().filter(|(.., boolean)| *boolean).map(|(key, ..)| key.clone()));
+            let (names, vals) = self.loose.into_iter().map(|(key, val, _)| (key, Some(val))).unzip();
             (keys, self.vals) = (Some(names), vals);
         }
-        Read { keys, vals: self.vals, modelled: self.modelled, unmodelled: self.unmodelled }
+        Read { keys, vals: self.vals, booleans, modelled: self.modelled, unmodelled: self.unmodelled }
     }
 
     fn refuse<E: Error>(&mut self, reject: Reject) -> E {
@@ -90,7 +93,7 @@ impl State<'_> {
                     *place = Some(val);
                 }
             }
-            None if !self.layout.is_typed() => self.loose.push((self.path.clone(), val)),
+            None if !self.layout.is_typed() => self.loose.push((self.path.clone(), val, false)),
             Some(Entry::Whole) => self.keep_modelled(Number::from_f64(val).map_or(Value::Null, Value::Number)),
             _ => self.keep_unmodelled(Layout::default().restore("", val)),
         }
@@ -99,7 +102,9 @@ impl State<'_> {
     fn boolean(&mut self, value: bool) {
         match self.layout.entry(&self.path) {
             Some(Entry::Slot(_, Storage::Boolean)) => self.number(f64::from(u8::from(value))),
-            None if !self.layout.is_typed() => self.number(f64::from(u8::from(value))),
+            None if !self.layout.is_typed() => {
+                self.loose.push((self.path.clone(), f64::from(u8::from(value)), true));
+            }
             Some(Entry::Whole) => self.keep_modelled(Value::Bool(value)),
             _ => self.keep_unmodelled(Value::Bool(value)),
         }

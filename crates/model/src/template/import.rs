@@ -101,10 +101,13 @@ fn rules(node: &Node) -> Rules {
     if central { Rules::Central } else { Rules::Strict }
 }
 
-/// IoT Central's JSON is kept as it is, but for the id, and the etag, which is ours.
+/// Members that an answer of ours has beside the document.
+const OURS: [&str; 4] = ["etag", "capabilities", "published", "draft"];
+
+/// IoT Central's JSON is kept as it is, but for the id, and what is ours.
 fn central(node: &Node, model: &Node, id: Option<TemplateId>) -> Map<String, Value> {
     let mut document = object(node.to_value());
-    document.remove("etag");
+    OURS.iter().for_each(|name| drop(document.remove(*name)));
     let own = node.get("@id").or_else(|| model.get("@id")).map(Node::to_value);
     if let Some(id) = id.map(|id| Value::from(id.as_str())).or(own) {
         document.insert("@id".to_owned(), id);

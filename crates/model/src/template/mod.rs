@@ -2,12 +2,22 @@
 //!
 //! The document, in IoT Central's JSON, is the truth and is kept as it was given; the capabilities are read from it.
 
+mod compare;
 mod flatten;
+mod guess;
 mod import;
+mod infer;
+mod reference;
 mod schema;
+mod traffic;
+mod version;
 
+pub use compare::{Change, ChangeKind, carries, compare};
 pub use import::{MAX_TEMPLATE_BYTES, Problem};
+pub use infer::{Guess, Heard, LeftOut, Proposal, infer};
+pub use reference::{Reference, Referrer, ReferrerKind};
 pub use schema::{EnumValue, Field, Schema, Storage};
+pub use traffic::{MAX_UNKNOWN, Unknown, unknown_values};
 
 use crate::{InvalidId, TemplateId};
 use serde::{Deserialize, Serialize};
@@ -26,6 +36,10 @@ pub struct Template {
     pub document: Value,
     /// Raised with each change; the etag.
     pub version: i64,
+    /// Can devices have it? Else the document is a draft.
+    pub published: bool,
+    /// Does a draft wait beside what is published?
+    pub draft: bool,
     /// What the document describes: its own, the inherited and the components' capabilities, each key once.
     pub capabilities: Vec<Capability>,
     /// The components of the root interface.
@@ -95,6 +109,18 @@ pub enum Kind {
     CloudProperty,
 }
 
+impl Kind {
+    /// What it is, for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Telemetry => "telemetry",
+            Self::Property { .. } => "property",
+            Self::Command => "command",
+            Self::CloudProperty => "cloud property",
+        }
+    }
+}
+
 /// A component of a template.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,7 +149,17 @@ impl Template {
             .unwrap_or_else(|| flatten::short_name(id.as_str()).to_owned());
         let description = document.get("description").and_then(flatten::text).unwrap_or_default();
         let flatten::Flat { capabilities, components, .. } = flatten::flatten(model);
-        Ok(Self { id, display_name, description, version, capabilities, components, document })
+        Ok(Self {
+            id,
+            display_name,
+            description,
+            version,
+            published: true,
+            draft: false,
+            capabilities,
+            components,
+            document,
+        })
     }
 
     /// The id of the root interface: what a device announces as its model.

@@ -123,6 +123,29 @@ impl Schema {
         leaf(path, storage);
     }
 
+    /// The schema in one word: `double`, `enum`, `geopoint`, …
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::DateTime => "dateTime",
+            Self::Double => "double",
+            Self::Duration => "duration",
+            Self::Float => "float",
+            Self::Integer => "integer",
+            Self::Long => "long",
+            Self::String => "string",
+            Self::Time => "time",
+            Self::Geopoint => "geopoint",
+            Self::Vector => "vector",
+            Self::Enum { .. } => "enum",
+            Self::Object { .. } => "object",
+            Self::Map => "map",
+            Self::Array => "array",
+            Self::Other { name } => name,
+        }
+    }
+
     /// Can it be drawn over time?
     pub fn is_numeric(&self) -> bool {
         matches!(self, Self::Double | Self::Float | Self::Integer | Self::Long | Self::Boolean)

@@ -10,6 +10,8 @@ pub const MAX_BAG_BYTES: usize = 65_535;
 pub const MAX_PROPERTIES: usize = 200;
 
 const SYSTEM: &str = "$.";
+/// Names that only the hub gives to properties of a message: who sent it, and how that was proven.
+const HUBS_OWN: &str = "iothub-connection-";
 const CREATION_TIME: &str = "iothub-creation-time-utc";
 
 /// Message properties in the order of sending. A key alone has no value; of a repeated key the last one counts.
@@ -90,7 +92,7 @@ impl Bag {
     pub fn properties(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.properties
             .iter()
-            .filter(|(key, _)| !key.starts_with(SYSTEM))
+            .filter(|(key, _)| !key.starts_with(SYSTEM) && !is_hubs_own(key))
             .map(|(key, value)| (key.as_str(), value.as_deref()))
     }
 
@@ -127,6 +129,10 @@ impl Bag {
     }
 }
 
+fn is_hubs_own(key: &str) -> bool {
+    key.get(..HUBS_OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(HUBS_OWN))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +165,13 @@ mod tests {
         bag.set("p2", Some(String::new()));
         bag.set("p3", Some("a b".into()));
         assert_eq!(bag.encode(), "%24.to=%2Fdevices%2Fd%2Fmessages%2Fdevicebound&iothub-ack=full&p1&p2=&p3=a%20b");
+    }
+
+    #[test]
+    fn nobody_sends_what_only_the_hub_says() {
+        let bag = Bag::parse("%24.cmid=motor&iothub-connection-module-id=motor&IoTHub-Connection-Device-Id=x&a=1&ä=2");
+        let own = bag.expect("a bag").to_json();
+        assert_eq!(Value::Object(own), serde_json::json!({"a": "1", "ä": "2"}));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::{
     on_both,
     service::{Https, NEVER, send},
+    service_work::module,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use muster_engine::{policies::Policy, series, tenants};
 use muster_model::wire::sas;
 use muster_testkit::{Backend, Bootstrapped, Device, DeviceError, TestApp, eventually};
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 on_both! {
     telemetry_is_read_byte_for_byte_and_resumed_anywhere
     what_happens_to_a_device_is_told
+    who_sent_a_message_is_what_the_hub_says
+    a_message_has_the_time_that_its_device_gives
     a_reader_waits_for_what_comes
     the_feed_is_for_those_who_may_and_ask_well
     failures_are_folded_and_shown_with_the_device
@@ -170,6 +173,88 @@ async fn what_happens_to_a_device_is_told(backend: Backend) {
     let number = |event: &Value| document(event)["sequenceNumber"].as_str().unwrap().to_owned();
     let numbers = [number(connected), number(&events[6]), number(&rest[0]), number(&rest[2])];
     assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.iter().all(|number| number.len() == 64), "{numbers:?}");
+    app.stop().await;
+}
+
+async fn who_sent_a_message_is_what_the_hub_says(backend: Backend) {
+    let app = TestApp::start(backend, &[]).await;
+    let tenant = app.bootstrap("contoso").await;
+    switch_on(&app, &tenant).await;
+    let service = Https::service(&app, &tenant, Policy::IotHubOwner);
+    service.call(Method::PUT, "/devices/pump-1", json!({})).await.ok();
+    let made = service.call(Method::PUT, "/devices/pump-1/modules/motor", json!({"managedBy": "ops"})).await;
+    let key = made.json["authentication"]["symmetricKey"]["primaryKey"].as_str().unwrap();
+    let mut motor = module(&app, &tenant, ("pump-1", "motor"), key).await;
+    motor.send("devices/pump-1/modules/motor/messages/events/%24.cmid=valve&a=1", b"{\"of\":\"motor\"}").await.unwrap();
+
+    // A device that claims to be the module, and one that says which model it follows.
+    let host = &tenant.tenant.hub_host;
+    let key = sas::derive_key(&tenant.tenant.keys.primary_key, "pump-1").unwrap();
+    let token = sas::sign(&format!("{host}/devices/pump-1"), &key, NEVER, None).unwrap();
+    let user = format!("{host}/pump-1/?api-version=2021-04-12&model-id=dtmi%3Aexample%3APump%3B1");
+    let mut device = Device::connect(app.app().addresses().mqtt.unwrap(), "pump-1", &user, &token).await.unwrap();
+    let claim = "$.cmid=motor&iothub-connection-module-id=motor&iothub-connection-device-id=pump-2&b=2";
+    device.send(&format!("devices/pump-1/messages/events/{claim}"), b"{\"of\":\"pump\"}").await.unwrap();
+    let events = eventually("both messages", || async {
+        let events = read(&service, "max=1000").await;
+        (operations(&events).iter().filter(|name| **name == "telemetry").count() == 2).then_some(events)
+    })
+    .await;
+    let sent = |of: &str| events.iter().find(|event| document(event)["of"] == of).unwrap();
+    let (of_motor, of_pump) = (sent("motor"), sent("pump"));
+    assert_eq!((&of_motor["deviceId"], &of_motor["moduleId"]), (&json!("pump-1"), &json!("motor")));
+    assert_eq!(of_motor["annotations"]["iothub-connection-module-id"], "motor");
+    let method = of_motor["annotations"]["iothub-connection-auth-method"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(method).unwrap()["scope"], "module");
+    assert_eq!((&of_motor["properties"], of_motor["annotations"].get("dt-dataschema")), (&json!({"a": "1"}), None));
+
+    assert_eq!((&of_pump["deviceId"], &of_pump["moduleId"]), (&json!("pump-1"), &Value::Null));
+    assert_eq!((&of_pump["properties"], &of_pump["systemProperties"]), (&json!({"b": "2"}), &json!({})));
+    let annotations = &of_pump["annotations"];
+    assert_eq!(annotations.get("iothub-connection-module-id"), None, "{annotations}");
+    assert_eq!(annotations["iothub-connection-device-id"], "pump-1");
+    assert_eq!(annotations["dt-dataschema"], "dtmi:example:Pump;1");
+
+    let path = "/devices/pump-1/modules/motor";
+    assert_eq!(send(service.request(Method::DELETE, path).header("if-match", "*")).await.status, 204);
+    let events = read(&service, "max=1000").await;
+    let of_module: Vec<_> = events.iter().filter(|event| event["moduleId"] == "motor").collect();
+    let told: Vec<_> = of_module.iter().map(|event| event["properties"]["opType"].as_str().unwrap_or("sent")).collect();
+    let expected = ["createModuleIdentity", "deviceConnected", "sent", "deleteModuleIdentity", "deviceDisconnected"];
+    assert_eq!(told, expected);
+    for event in [of_module[0], of_module[3]] {
+        assert_eq!(event["source"], "deviceLifecycleEvents");
+        assert_eq!(event["properties"]["iothub-message-schema"], "moduleLifecycleNotification");
+        assert_eq!(event["properties"]["moduleId"], "motor");
+        assert_eq!((&document(event)["moduleId"], &document(event)["deviceId"]), (&json!("motor"), &json!("pump-1")));
+    }
+    app.stop().await;
+}
+
+async fn a_message_has_the_time_that_its_device_gives(backend: Backend) {
+    let app = TestApp::start(backend, &[]).await;
+    let tenant = app.bootstrap("contoso").await;
+    tenant.admin.put("/api/devices/pump-1", json!({})).await.ok();
+    let mut device = app.device(&tenant, "pump-1").await.unwrap();
+    let now = minute(app.app().engine().clock().now());
+    let times = [now - Duration::hours(2), now - Duration::hours(1)];
+    let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H%%3A%M%%3A%SZ");
+    let own = [
+        format!("iothub-creation-time-utc={}&iothub-connection-device-id=x&a=1", text(times[0])),
+        format!("%24.ctime={}", text(times[1])),
+        "iothub-creation-time-utc=soon".to_owned(),
+    ];
+    for bag in own {
+        device.send(&format!("devices/pump-1/messages/events/{bag}"), b"{\"t\":1}").await.unwrap();
+    }
+    stored(&tenant, 3).await;
+    let page = tenant.admin.get("/api/devices/pump-1/messages").await.ok();
+    let messages: Vec<_> = page["value"].as_array().unwrap().iter().rev().collect();
+    let at = |message: &Value| DateTime::parse_from_rfc3339(message["enqueuedTime"].as_str().unwrap()).unwrap();
+    assert_eq!([at(messages[0]), at(messages[1])], times);
+    assert!(at(messages[2]) >= now, "what is no time is left alone: {}", messages[2]);
+    let properties = json!({"iothub-creation-time-utc": times[0].to_rfc3339_opts(SecondsFormat::Secs, true), "a": "1"});
+    assert_eq!(messages[0]["properties"], properties);
     app.stop().await;
 }
 

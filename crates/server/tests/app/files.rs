@@ -23,16 +23,16 @@ on_both! {
     the_sdk_uploads
 }
 
-const FILES: &str = "/api/devices/pump-1/files";
+pub(crate) const FILES: &str = "/api/devices/pump-1/files";
 
 /// A device that has been granted an upload.
-struct Uploader<'a> {
+pub(crate) struct Uploader<'a> {
     device: Https<'a>,
     grant: Value,
 }
 
 impl<'a> Uploader<'a> {
-    async fn granted(app: &'a TestApp, tenant: &Bootstrapped, name: &str) -> Self {
+    pub(crate) async fn granted(app: &'a TestApp, tenant: &Bootstrapped, name: &str) -> Self {
         let device = Https::device(app, tenant, "pump-1");
         let grant = device.call(Method::POST, "/devices/pump-1/files?api-version=2021-04-12", wanted(name)).await.ok();
         Self { device, grant }
@@ -47,20 +47,20 @@ impl<'a> Uploader<'a> {
     }
 
     /// PUT to the blob's address with more of a query, headers and a body.
-    async fn write(&self, query: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
+    pub(crate) async fn write(&self, query: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
         put(&self.device, &format!("{}{query}", self.address()), headers, body).await
     }
 
-    async fn put_blob(&self, body: impl Into<Vec<u8>>) -> Reply {
+    pub(crate) async fn put_blob(&self, body: impl Into<Vec<u8>>) -> Reply {
         self.write("", &BLOCK_BLOB, body).await
     }
 
-    async fn put_list(&self, ids: &[&str]) -> Reply {
+    pub(crate) async fn put_list(&self, ids: &[&str]) -> Reply {
         let entries: String = ids.iter().map(|id| format!("<Latest>{id}</Latest>")).collect();
         self.write("&comp=blocklist", &[], format!("<BlockList>{entries}</BlockList>")).await
     }
 
-    async fn finish(&self, success: bool) -> Reply {
+    pub(crate) async fn finish(&self, success: bool) -> Reply {
         let told = json!({"correlationId": self.part("correlationId"), "isSuccess": success, "statusCode": 200});
         self.device.call(Method::POST, "/devices/pump-1/files/notifications?api-version=2019-10-01", told).await
     }
@@ -78,14 +78,14 @@ async fn put(by: &Https<'_>, address: &str, headers: &[(&str, &str)], body: impl
 }
 
 /// The status and the code in the header and in the XML.
-fn refused(reply: &Reply) -> (u16, &str) {
+pub(crate) fn refused(reply: &Reply) -> (u16, &str) {
     let code = reply.headers["x-ms-error-code"].to_str().unwrap();
     assert!(reply.text.contains(&format!("<Error><Code>{code}</Code><Message>")), "{}", reply.text);
     assert!(reply.headers.contains_key("x-ms-request-id") && reply.headers.contains_key("x-ms-version"));
     (reply.status, code)
 }
 
-async fn with_device(app: &TestApp) -> Bootstrapped {
+pub(crate) async fn with_device(app: &TestApp) -> Bootstrapped {
     let tenant = app.bootstrap("contoso").await;
     tenant.admin.put("/api/devices/pump-1", json!({})).await.ok();
     tenant

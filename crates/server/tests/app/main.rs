@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod bad_input;
+mod bucket;
 mod crash;
 mod devices;
 mod events;
@@ -21,8 +22,12 @@ mod sdk_endurance;
 mod sdk_messaging;
 mod service;
 mod service_work;
+mod template_life;
+mod template_migration;
 mod templates;
+mod tenant_hosts;
 mod tls;
+mod traffic;
 
 /// Makes two tests of one: `name::embedded` and `name::servers`.
 macro_rules! on_both {

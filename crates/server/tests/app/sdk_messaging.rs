@@ -1,4 +1,4 @@
-//! A service on Microsoft's Python SDK.
+//! Services on Microsoft's SDKs for Python and Node.
 
 use crate::{methods::service, on_both, with_device};
 use muster_engine::{
@@ -8,7 +8,7 @@ use muster_engine::{
     twins_service as twins,
 };
 use muster_model::{Address, DeviceId, ModuleId, wire::twin::ServiceChange};
-use muster_testkit::{Backend, TestApp, eventually, skip};
+use muster_testkit::{Backend, Device, DeviceError, TestApp, eventually, skip};
 use serde_json::json;
 use std::{process::Stdio, time::Duration};
 use tokio::{
@@ -21,6 +21,7 @@ on_both! {
     a_module_of_the_sdk_hears_what_it_is_told
     the_service_sdk_manages_devices
     the_service_sdk_manages_modules_jobs_and_configurations
+    the_node_service_sdk_manages_what_it_may
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -78,6 +79,46 @@ async fn the_service_sdk_manages_modules_jobs_and_configurations(backend: Backen
 
 async fn the_service_sdk_manages_devices(backend: Backend) {
     service_script(backend, "sdk_messaging::the_service_sdk_manages_devices", "registry.py").await;
+}
+
+async fn the_node_service_sdk_manages_what_it_may(backend: Backend) {
+    let name = "sdk_messaging::the_node_service_sdk_manages_what_it_may";
+    let Some(node) = std::env::var_os("MUSTER_TEST_NODE") else { return skip(name, "no MUSTER_TEST_NODE") };
+    let Some(app) = TestApp::start_for_sdks(backend, name, &[]).await else { return };
+    let tenant = app.bootstrap("contoso").await;
+    with_device(&tenant, "node-live").await;
+    let mut device = app.device(&tenant, "node-live").await.unwrap();
+    device.subscribe("$iothub/methods/POST/#").await.unwrap();
+    let mut command = Command::new(node);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../e2e/node/service.mjs"));
+    command.args(["--connection-string", &tenant.tenant.connection_strings["iothubowner"]]);
+    command.env("NODE_EXTRA_CA_CERTS", app.folder().join("tls/ca.pem")).kill_on_drop(true);
+    let output = tokio::select! {
+        output = timeout(PATIENCE, command.output()) => output.unwrap().unwrap(),
+        () = answer(&mut device) => panic!("the device was cut off"),
+    };
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim().ends_with("ok"), "{said}\n{errors}");
+    app.stop().await;
+}
+
+/// Answers methods with their own names for as long as the device is connected.
+async fn answer(device: &mut Device) {
+    loop {
+        let topic = match device.message().await {
+            Ok((topic, _)) => topic,
+            Err(DeviceError::Silent) => continue,
+            Err(_) => return,
+        };
+        let Some((name, rid)) = topic.strip_prefix("$iothub/methods/POST/").and_then(|rest| rest.split_once("/?$rid="))
+        else {
+            continue;
+        };
+        let body = json!({"name": name}).to_string();
+        if device.send(&format!("$iothub/methods/res/207/?$rid={rid}"), body.as_bytes()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Lets a script on the service SDK run against a product of its own.

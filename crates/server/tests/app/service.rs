@@ -2,8 +2,9 @@
 
 use crate::on_both;
 use muster_engine::policies::Policy;
-use muster_model::wire::sas;
-use muster_testkit::{Backend, Bootstrapped, Reply, TestApp, eventually};
+use muster_model::{Scope, SystemScope, wire::sas};
+use muster_store::{Paging, audit, tenants};
+use muster_testkit::{Backend, Bootstrapped, Device, Reply, TestApp, eventually};
 use reqwest::{Certificate, Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -11,9 +12,12 @@ on_both! {
     identities_are_managed_under_their_etags
     twins_and_methods_go_through_to_the_device
     messages_reach_the_device_and_feedback_the_service
+    what_services_send_and_hear_is_kept_to_their_tenant
     queries_are_answered_in_pages
     policies_are_kept_to_what_they_grant
     a_device_sends_and_fetches_over_https
+    whoever_asks_too_much_waits_and_is_refused_last
+    a_replaced_policy_key_lets_nobody_in_and_cuts_off
 }
 
 pub(crate) const NEVER: i64 = 4_102_444_800;
@@ -22,38 +26,47 @@ pub(crate) const NEVER: i64 = 4_102_444_800;
 pub(crate) struct Https<'a> {
     app: &'a TestApp,
     client: reqwest::Client,
+    host: String,
     token: String,
 }
 
 impl<'a> Https<'a> {
     pub(crate) fn with(app: &'a TestApp, token: String) -> Self {
+        Self::at(app, &app.app().engine().config().hub_host, token)
+    }
+
+    /// Somebody who knows the hub by this name.
+    pub(crate) fn at(app: &'a TestApp, host: &str, token: String) -> Self {
         let ca = std::fs::read(app.folder().join("tls/ca.pem")).unwrap();
         let client = reqwest::Client::builder()
             .tls_certs_only([Certificate::from_pem(&ca).unwrap()])
             .no_proxy()
+            .resolve(host, app.app().addresses().hub_https.unwrap())
             .timeout(std::time::Duration::from_secs(60))
             .build()
             .unwrap();
-        Self { app, client, token }
+        Self { app, client, host: host.to_owned(), token }
     }
 
     /// A service with a policy's key.
     pub(crate) fn service(app: &'a TestApp, tenant: &Bootstrapped, policy: Policy) -> Self {
         let string = &tenant.tenant.connection_strings[policy.name()];
         let (_, key) = string.split_once("SharedAccessKey=").unwrap();
-        Self::with(app, sas::sign(&tenant.tenant.hub_host, key, NEVER, Some(policy.name())).unwrap())
+        let host = &tenant.tenant.hub_host;
+        Self::at(app, host, sas::sign(host, key, NEVER, Some(policy.name())).unwrap())
     }
 
     /// A device with its own key.
     pub(crate) fn device(app: &'a TestApp, tenant: &Bootstrapped, id: &str) -> Self {
         let key = sas::derive_key(&tenant.tenant.keys.primary_key, id).unwrap();
-        let uri = format!("{}/devices/{id}", tenant.tenant.hub_host);
-        Self::with(app, sas::sign(&uri, &key, NEVER, None).unwrap())
+        let host = &tenant.tenant.hub_host;
+        let uri = format!("{host}/devices/{id}");
+        Self::at(app, host, sas::sign(&uri, &key, NEVER, None).unwrap())
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let port = self.app.app().addresses().hub_https.unwrap().port();
-        let host = &self.app.app().engine().config().hub_host;
+        let host = &self.host;
         self.client.request(method, format!("https://{host}:{port}{path}")).header("authorization", &self.token)
     }
 
@@ -134,7 +147,9 @@ async fn twins_and_methods_go_through_to_the_device(backend: Backend) {
     let inner: Value = serde_json::from_str(absent.json["Message"].as_str().unwrap()).unwrap();
     assert_eq!((&inner["errorCode"], &absent.json["ExceptionMessage"]), (&json!(404_103), &json!("")));
 
+    assert_eq!(service.get("/statistics/service").await.ok(), json!({"connectedDeviceCount": 0}));
     let mut device = app.device(&tenant, "pump-1").await.unwrap();
+    assert_eq!(service.get("/statistics/service").await.ok(), json!({"connectedDeviceCount": 1}));
     device.subscribe("$iothub/twin/PATCH/properties/desired/#").await.unwrap();
     device.subscribe("$iothub/methods/POST/#").await.unwrap();
     let twin = service.get("/twins/pump-1").await;
@@ -218,6 +233,64 @@ async fn messages_reach_the_device_and_feedback_the_service(backend: Backend) {
         (full.status, &full.headers["iothub-errorcode"]),
         (403, &"DeviceMaximumQueueDepthExceeded".parse().unwrap())
     );
+    app.stop().await;
+}
+
+async fn what_services_send_and_hear_is_kept_to_their_tenant(backend: Backend) {
+    let app = TestApp::start(backend, &[]).await;
+    let (tenant, stranger) = (app.bootstrap("contoso").await, app.bootstrap("fabrikam").await);
+    let owner = Https::service(&app, &tenant, Policy::IotHubOwner);
+    let identity = owner.call(Method::PUT, "/devices/pump-1", json!({})).await.ok();
+    let foreign = Https::service(&app, &stranger, Policy::IotHubOwner);
+    let (bound, commands) = ("/devices/pump-1/messages/deviceBound", "/devices/pump-1/commands");
+    let (feedback, notices) = ("/messages/serviceBound/feedback", "/messages/serviceBound/fileNotifications");
+    let message = |by: &Https<'_>, headers: &[(&str, &str)]| {
+        let request = by.request(Method::POST, bound).header("iothub-messageid", "m-1").body("hello");
+        send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+    };
+    assert_eq!(message(&foreign, &[]).await.status, 404);
+    assert_eq!(foreign.call(Method::DELETE, commands, json!({})).await.status, 404);
+    for bad in [("iothub-ack", "perhaps"), ("iothub-expiry", "soon")] {
+        let refused = message(&owner, &[bad]).await;
+        assert_eq!(
+            (refused.status, &refused.headers["iothub-errorcode"]),
+            (400, &"ArgumentInvalid".parse().unwrap()),
+            "{bad:?}"
+        );
+    }
+    assert_eq!(message(&owner, &[("iothub-ack", "full")]).await.status, 204);
+    let purged = owner.call(Method::DELETE, commands, json!({})).await.ok();
+    assert_eq!(purged["totalMessagesPurged"], 1, "what was refused was not sent");
+
+    // Neither another tenant nor another right gets at what is told of it.
+    assert_eq!((foreign.get(feedback).await.status, foreign.get(notices).await.status), (204, 204));
+    let told = owner.get(feedback).await;
+    let token = told.headers["etag"].to_str().unwrap().trim_matches('"').to_owned();
+    assert_eq!(told.headers["content-type"], "application/vnd.microsoft.iothub.feedback.json");
+    let record = &told.json[0];
+    assert_eq!((&record["deviceId"], &record["deviceGenerationId"]), (&json!("pump-1"), &identity["generationId"]));
+    assert!(record["enqueuedTimeUtc"].as_str().unwrap().ends_with('Z'), "{record}");
+    let complete = format!("{feedback}/{token}");
+    let registry = Https::service(&app, &tenant, Policy::RegistryReadWrite);
+    let nobody = Https::with(&app, String::new());
+    for by in [&registry, &nobody] {
+        for path in [feedback, notices] {
+            assert_eq!(by.get(path).await.status, 401, "{path}");
+            let path = format!("{path}/{token}");
+            assert_eq!(by.call(Method::DELETE, &path, json!({})).await.status, 401, "{path}");
+            assert_eq!(by.call(Method::POST, &format!("{path}/abandon"), json!({})).await.status, 401, "{path}");
+        }
+        assert_eq!(by.call(Method::DELETE, commands, json!({})).await.status, 401);
+        assert_eq!(message(by, &[]).await.status, 401);
+    }
+    for path in [feedback, notices] {
+        for token in [token.as_str(), "nonsense", "00000000-0000-0000-0000-000000000000"] {
+            let path = format!("{path}/{token}");
+            assert_eq!(foreign.call(Method::DELETE, &path, json!({})).await.status, 412, "{path}");
+            assert_eq!(foreign.call(Method::POST, &format!("{path}/abandon"), json!({})).await.status, 412, "{path}");
+        }
+    }
+    assert_eq!(owner.call(Method::DELETE, &complete, json!({})).await.status, 204, "it is still the owner's");
     app.stop().await;
 }
 
@@ -336,5 +409,101 @@ async fn a_device_sends_and_fetches_over_https(backend: Backend) {
     let outcomes: Vec<&str> =
         feedback.as_array().unwrap().iter().map(|record| record["statusCode"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["Success", "Rejected"]);
+    app.stop().await;
+}
+
+async fn whoever_asks_too_much_waits_and_is_refused_last(backend: Backend) {
+    let limits = [("limits.tenant_calls", "1"), ("limits.device_messages", "1")];
+    let app = TestApp::start(backend, &limits).await;
+    let tenant = app.bootstrap("contoso").await;
+    tenant.admin.put("/api/devices/pump-1", json!({})).await.ok();
+    let service = Https::service(&app, &tenant, Policy::IotHubOwner);
+    let device = Https::device(&app, &tenant, "pump-1");
+    // Its first message makes it known; what comes after waits for its turn.
+    assert_eq!(device.call(Method::POST, "/devices/pump-1/messages/events", json!({})).await.status, 204);
+    let ask = || service.get("/statistics/devices");
+    let asked = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask(), ask(), ask()).into();
+    let send = || device.call(Method::POST, "/devices/pump-1/messages/events", json!({}));
+    let sent = tokio::join!(send(), send(), send(), send(), send(), send(), send(), send()).into();
+    let each: [([Reply; 8], u16); 2] = [(asked, 200), (sent, 204)];
+    for (answers, good) in each {
+        let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+        assert!((2..=3).contains(&refused.len()), "{answers:?}");
+        assert!(refused.iter().all(|answer| answer.headers.contains_key("retry-after")), "{refused:?}");
+        assert_eq!(answers.iter().filter(|answer| answer.status == good).count(), 8 - refused.len(), "{answers:?}");
+    }
+    let failures = eventually("the failures are written", async || {
+        let events = tenant.admin.get("/api/devices/pump-1/events").await.ok();
+        Some(events.to_string()).filter(|events| events.contains("throttled"))
+    });
+    failures.await;
+    app.stop().await;
+}
+
+async fn a_replaced_policy_key_lets_nobody_in_and_cuts_off(backend: Backend) {
+    let app = TestApp::start(backend, &[]).await;
+    let (tenant, other) = (app.bootstrap("contoso").await, app.bootstrap("fabrikam").await);
+    tenant.admin.put("/api/devices/pump-1", json!({})).await.ok();
+    let listed = async |tenant: &Bootstrapped, name: &str| {
+        let policies = tenant.admin.get("/api/policies").await.ok();
+        policies["value"].as_array().unwrap().iter().find(|policy| policy["name"] == name).unwrap().clone()
+    };
+    let (before, foreign) = (listed(&tenant, "iothubowner").await, listed(&other, "iothubowner").await);
+    let key = |policy: &Value, name: &str| policy[name].as_str().unwrap().to_owned();
+    let host = &tenant.tenant.hub_host;
+    let service = |key: &str| Https::with(&app, sas::sign(host, key, NEVER, Some("iothubowner")).unwrap());
+    let status = async |key: &str| service(key).get("/statistics/devices").await.status;
+    let connect = async |key: &str| {
+        let token = sas::sign(&format!("{host}/devices/pump-1"), key, NEVER, Some("iothubowner")).unwrap();
+        let user = format!("{host}/pump-1/?api-version=2021-04-12");
+        Device::connect(app.app().addresses().mqtt.unwrap(), "pump-1", &user, &token).await
+    };
+    let (old, second) = (key(&before, "primaryKey"), key(&before, "secondaryKey"));
+    assert_eq!((status(&old).await, status(&second).await), (200, 200));
+    let mut device = connect(&old).await.unwrap();
+
+    let path = "/api/policies/iothubowner/regenerateKey";
+    let made = tenant.admin.post(path, json!({ "key": "primary" })).await.ok();
+    let new = key(&made, "primaryKey");
+    assert_ne!(new, old);
+    assert_eq!((&made, key(&made, "secondaryKey")), (&listed(&tenant, "iothubowner").await, second.clone()));
+    assert!(key(&made, "connectionString").ends_with(&new), "{made}");
+    assert!(device.message().await.is_err(), "its connection stood on the key");
+    assert_eq!((status(&old).await, status(&new).await, status(&second).await), (401, 200, 200));
+    assert!(connect(&old).await.is_err());
+    let mut device = connect(&second).await.unwrap();
+    let made = tenant.admin.post(path, json!({ "key": "primary" })).await.ok();
+    device.send("devices/pump-1/messages/events/", b"{}").await.unwrap();
+    let made =
+        (made, tenant.admin.post("/api/policies/IOTHUBOWNER/regenerateKey", json!({ "key": "secondary" })).await.ok());
+    assert_eq!(made.0["primaryKey"], made.1["primaryKey"]);
+    assert!(device.message().await.is_err(), "now its key is gone as well");
+    assert_eq!(listed(&other, "iothubowner").await, foreign, "another tenant's keys stay");
+
+    let (engine, id) = (app.app().engine(), &tenant.tenant.tenant);
+    let store = engine.store();
+    let tx = store.begin_system_read(&SystemScope).await.unwrap();
+    let scope = Scope { tenant: tenants::find_by_id(&tx, &SystemScope, id).await.unwrap().unwrap().key };
+    drop(tx);
+    let filter = audit::AuditFilter { kind: Some("policy".into()), object: Some("iothubowner".into()) };
+    let tx = store.begin_read(&scope).await.unwrap();
+    let log = audit::list(&tx, &scope, &filter, Paging::first(10)).await.unwrap().items;
+    drop(tx);
+    let keys: Vec<_> =
+        log.iter().map(|entry| (entry.action.as_str(), entry.details["key"].as_str().unwrap())).collect();
+    assert_eq!(keys, [("regenerated", "secondary"), ("regenerated", "primary"), ("regenerated", "primary")]);
+    for (path, body, status) in [
+        (path, json!({ "key": "third" }), 400),
+        (path, json!({}), 400),
+        (path, json!({ "key": "primary", "more": 1 }), 400),
+        ("/api/policies/nobody/regenerateKey", json!({ "key": "primary" }), 404),
+    ] {
+        assert_eq!(tenant.admin.post(path, body.clone()).await.status, status, "{path} {body}");
+    }
+    let role = json!({ "roles": [{ "role": "ae2c9854-393b-4f97-8c42-479d70ce626e" }] });
+    let made = tenant.admin.put("/api/apiTokens/operator", role).await.ok();
+    let operator = app.client(made["token"].as_str().map(str::to_owned));
+    assert_eq!(operator.post(path, json!({ "key": "primary" })).await.status, 403);
+    assert_eq!(app.client(None).post(path, json!({ "key": "primary" })).await.status, 401);
     app.stop().await;
 }

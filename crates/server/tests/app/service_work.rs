@@ -20,7 +20,7 @@ on_both! {
 }
 
 /// Connects a module with this key.
-async fn module(app: &TestApp, tenant: &Bootstrapped, (device, id): (&str, &str), key: &str) -> Device {
+pub(crate) async fn module(app: &TestApp, tenant: &Bootstrapped, (device, id): (&str, &str), key: &str) -> Device {
     let host = &tenant.tenant.hub_host;
     let token = sas::sign(&format!("{host}/devices/{device}/modules/{id}"), key, 4_102_444_800, None).unwrap();
     let user = format!("{host}/{device}/{id}/?api-version=2021-04-12");

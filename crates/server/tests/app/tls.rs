@@ -2,27 +2,32 @@
 
 use chrono::{Duration, Utc};
 use muster_model::{Clock, ManualClock};
-use muster_testkit::{Backend, TestApp};
+use muster_testkit::{Backend, TestApp, eventually};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A certificate is renewed after this time.
 const RENEWED_AFTER_DAYS: i64 = 337;
 
 /// The certificate that the listener shows to a client that trusts `authority`.
 async fn shown(address: SocketAddr, authority: &[u8]) -> CertificateDer<'static> {
+    let stream = connect(address, "localhost", authority).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+/// A client that trusts `authority` and wants the server to be `name`.
+async fn connect(address: SocketAddr, name: &str, authority: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let socket = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
-    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, socket).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,5 +55,28 @@ async fn a_new_certificate_is_shown_without_a_restart() {
         assert_eq!(shown(listener, &authority).await, second, "{listener}");
     }
     assert_eq!(std::fs::read(app.folder().join("tls/ca.pem")).unwrap(), authority, "devices go on trusting it");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_tenants_host_gets_into_the_certificate_without_a_restart() {
+    let app = TestApp::start(Backend::Embedded, &[("hub.tenant_hosts", "true")]).await;
+    let addresses = app.app().addresses().clone();
+    let listeners = [addresses.mqtts, addresses.hub_https].map(Option::unwrap);
+    let authority = std::fs::read(app.folder().join("tls/ca.pem")).unwrap();
+    for tenant in ["contoso", "fabrikam"] {
+        let host = format!("{tenant}.localhost");
+        for listener in listeners {
+            assert!(connect(listener, &host, &authority).await.is_err(), "there is no {tenant} yet");
+        }
+        assert_eq!(app.bootstrap(tenant).await.tenant.hub_host, host);
+        for listener in listeners {
+            eventually("the name is in the certificate", async || connect(listener, &host, &authority).await.ok())
+                .await;
+        }
+    }
+    for name in ["localhost", "contoso.localhost"] {
+        assert!(connect(listeners[0], name, &authority).await.is_ok(), "{name} stays");
+    }
     app.stop().await;
 }

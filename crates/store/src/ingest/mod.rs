@@ -55,7 +55,7 @@ pub struct TelemetryRow {
     pub shape: ShapeKey,
     /// The numbers, in the order of the shape's keys.
     pub vals: Vec<Option<f64>>,
-    /// What is no number, as JSON: `{"v":…,"u":…,"p":…,"c":…}`.
+    /// What is no number, as JSON: `{"v":…,"u":…,"p":…,"c":…,"b":…}`.
     pub extra: Option<String>,
 }
 

@@ -4,7 +4,7 @@ mod postgres;
 mod sqlite;
 
 use crate::{MAX_PAGE, StoreError, Tx, convert, json::without_nul, keys};
-use muster_model::{DeviceKey, Scope, ShapeKey, SystemScope};
+use muster_model::{DeviceId, DeviceKey, Scope, ShapeKey, SystemScope, TemplateId};
 use sea_orm::QueryResult;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -105,7 +105,7 @@ pub struct RawMessage {
     pub keys: Arc<[String]>,
     /// The numbers.
     pub vals: Vec<Option<f64>>,
-    /// What is no number: `{"v":…,"u":…,"p":…,"c":…}`.
+    /// What is no number: `{"v":…,"u":…,"p":…,"c":…,"b":…}`.
     pub extra: Option<Value>,
 }
 
@@ -187,8 +187,28 @@ pub async fn raw(
 ) -> Result<Vec<RawMessage>, StoreError> {
     let limit = i64::from(limit.clamp(1, MAX_PAGE));
     let rows = tx.rows(RAW, [keys::in_scope(scope, device)?.into(), before_ms.into(), limit.into()]).await?;
+    read_raw(tx, scope, &rows).await
+}
+
+/// The newest messages of a template's devices since a time, newest first, with their devices; at most `limit`.
+pub async fn raw_of_template(
+    tx: &Tx,
+    scope: &Scope,
+    template: &TemplateId,
+    since_ms: i64,
+    limit: u32,
+) -> Result<Vec<(DeviceId, RawMessage)>, StoreError> {
+    let parameters =
+        [scope.tenant.0.into(), template.as_str().into(), since_ms.into(), i64::from(limit.clamp(1, MAX_PAGE)).into()];
+    let rows = tx.rows(RAW_OF_TEMPLATE, parameters).await?;
+    let device = |row: &QueryResult| convert::id("device", row.try_get("", "id")?);
+    let devices = rows.iter().map(device).collect::<Result<Vec<DeviceId>, StoreError>>()?;
+    Ok(devices.into_iter().zip(read_raw(tx, scope, &rows).await?).collect())
+}
+
+async fn read_raw(tx: &Tx, scope: &Scope, rows: &[QueryResult]) -> Result<Vec<RawMessage>, StoreError> {
     let mut messages = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         let vals = if tx.is_postgres() { postgres::vals(row)? } else { sqlite::vals(row)? };
         messages.push((
             row.try_get::<i64>("", "ts")?,
@@ -204,6 +224,11 @@ pub async fn raw(
     };
     messages.into_iter().map(message).collect()
 }
+
+/// The newest messages of the devices of a template.
+const RAW_OF_TEMPLATE: &str =
+    "select device.id, ts, shape, vals, extra from device join tel_hot on tel_hot.device = device.key
+    where device.tenant = $1 and device.template = $2 and ts >= $3 order by ts desc, device.id limit $4";
 
 /// The newest messages before a time, and those that share the oldest one's time; so many share one only when
 /// something is wrong, and then they are cut.

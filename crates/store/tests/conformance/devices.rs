@@ -10,6 +10,7 @@ use muster_store::{
     Page, Paging, StoreError, dashboards,
     devices::{self, DeviceFilter, NewDevice},
     enrollment::{self, Attestation, EnrollmentGroup, EnrollmentKind},
+    references,
     registrations::{self, Registration},
     rules,
     templates::{self, StoredTemplate},
@@ -105,9 +106,12 @@ async fn credentials_and_candidates(db: Db) {
     assert_eq!(keys.as_deref(), Some(&b"keys"[..]));
     tx.commit().await.expect("commits");
     let tx = db.store.begin_system_read(&SystemScope).await.expect("begins");
-    let candidates = devices::candidates(&tx, &SystemScope, &here.id.clone().into(), 16).await.expect("runs");
+    let candidates = devices::candidates(&tx, &SystemScope, &here.id.clone().into(), (None, 16)).await.expect("runs");
     let found: Vec<_> = candidates.iter().map(|c| (c.device, c.tenant_id.as_str(), c.credentials.is_some())).collect();
     assert_eq!(found, [(here.key, "demo", true), (there.key, "stranger", false)]);
+    let own = (Some(db.stranger.tenant), 16);
+    let own = devices::candidates(&tx, &SystemScope, &here.id.into(), own).await.expect("runs");
+    assert_eq!(own.iter().map(|one| one.device).collect::<Vec<_>>(), [there.key]);
 }
 
 async fn a_twin_is_written_whole(db: Db) {
@@ -177,6 +181,8 @@ async fn templates_have_versions(db: Db) {
         id: id("dtmi:muster:pump;1"),
         display_name: "Pump".into(),
         document: json!({"@id": "dtmi:muster:pump;1", "capabilityModel": {"contents": []}}),
+        published: true,
+        draft: None,
         version: 1,
         created_at: at(0),
         updated_at: at(0),
@@ -219,7 +225,8 @@ async fn rules_have_versions(db: Db) {
     let template: TemplateId = id("dtmi:muster:pump;1");
     let enabled = rules::list_enabled(&tx, &db.scope, &template).await.expect("lists");
     assert_eq!(enabled, [rule(1, true), rule(3, true)]);
-    assert_eq!(rules::count_of_template(&tx, &db.scope, &template).await.expect("counts"), 3);
+    let uses = references::of_template(&tx, &db.scope, &template).await.expect("lists");
+    assert_eq!(uses.referrers.len(), 3);
     let off = Rule { enabled: false, ..rule(1, true) };
     assert_eq!(rules::update(&tx, &db.scope, &off, at(1)).await.expect("updates"), 2);
     assert!(matches!(rules::update(&tx, &db.scope, &off, at(1)).await, Err(StoreError::Stale { .. })));

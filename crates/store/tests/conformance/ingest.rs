@@ -267,6 +267,8 @@ async fn a_nul_character_stops_no_batch(db: Db) {
             id: id("dtmi:muster:nul;1"),
             display_name: "a\u{0}b".into(),
             document: json!({}),
+            published: true,
+            draft: None,
             version: 1,
             created_at: at(0),
             updated_at: at(0),

@@ -59,6 +59,8 @@ async fn fill(db: &Db) -> muster_model::device::Device {
         id: id("dtmi:muster:pump;1"),
         display_name: "Pump".into(),
         document: json!({}),
+        published: true,
+        draft: None,
         version: 1,
         created_at: at(0),
         updated_at: at(0),

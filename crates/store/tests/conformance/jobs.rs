@@ -56,7 +56,7 @@ async fn modules_stand_beside_their_device(db: Db) {
     assert!(!modules::get(&tx, &db.scope, &address).await.expect("gets").identity.enabled, "with its device");
     tx.commit().await.expect("commits");
     let tx = db.store.begin_system_read(SYSTEM).await.expect("begins");
-    let found = devices::candidates(&tx, SYSTEM, &address, 9).await.expect("runs");
+    let found = devices::candidates(&tx, SYSTEM, &address, (None, 9)).await.expect("runs");
     let found: Vec<_> = found.iter().map(|one| (&one.address, one.parent, one.enabled)).collect();
     assert_eq!(found, [(&address, Some(device.key), false)]);
     drop(tx);

@@ -35,6 +35,7 @@ const UNSCOPED: &[&str] = &[
     "secrets::find",
     "secrets::find_all",
     "secrets::insert_if_absent",
+    "secrets::lock",
     "secrets::put",
     "sessions::delete",
     "sessions::delete_of_user",

@@ -102,7 +102,7 @@ fn Access(
                 <dt>"Authority"</dt>
                 <dd>
                     <a href="/ca.pem" rel="external" download="ca.pem">"Download ca.pem"</a>
-                    <span class="soft small">" Devices check the hub against it."</span>
+                    <p class="soft small">"Devices check the hub against it."</p>
                 </dd>
             </dl>
         </section>

@@ -6,23 +6,26 @@ mod events;
 mod files;
 mod overview;
 mod properties;
+mod proposal;
 mod raw;
 
 pub use overview::moving_window;
 
+use leptos::html;
 use leptos::prelude::*;
 use leptos_router::components::A;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_location, use_params_map};
 use muster_contract::device::{ConnectionState, Device};
 use muster_contract::live::LiveEvent;
 use muster_contract::rule::Rule;
 use muster_contract::template::DeviceTemplate;
 use muster_model::{DeviceId, Permission};
+use wasm_bindgen::JsCast;
 
 use super::segment;
 use super::shell::{set_shown, set_title};
 use crate::api::{Api, ApiError, use_api};
-use crate::components::icon::Icon;
+use crate::components::icon::{Icon, icon};
 use crate::components::pill::{connection_dot, connection_name, pill, status_pill};
 use crate::components::states::{Blank, Skeleton, bones, failure};
 use crate::components::time::Ago;
@@ -107,7 +110,7 @@ fn DeviceView(id: DeviceId) -> impl IntoView {
         Load::Ready(loaded) => view! {
             <Head loaded=loaded.clone() device known />
             <Tabs id=id.clone() />
-            <Tab loaded />
+            <Tab loaded page=known />
         }
         .into_any(),
     }
@@ -158,8 +161,10 @@ fn Tabs(id: DeviceId) -> impl IntoView {
         let href = if path.is_empty() { base.clone() } else { format!("{base}/{path}") };
         view! { <A href=href exact=true attr:class="tab">{name}</A> }
     };
+    let row = NodeRef::<html::Nav>::new();
+    show_current(row);
     view! {
-        <nav class="tabs" aria-label="Device">
+        <nav class="tabs" aria-label="Device" node_ref=row>
             {tab("", "Overview")}
             {tab("properties", "Properties")}
             {tab("events", "Events")}
@@ -170,18 +175,56 @@ fn Tabs(id: DeviceId) -> impl IntoView {
     }
 }
 
+/// A device without a template is shown a way to one.
+fn untyped(known: &Known, page: Loader<Known>) -> Option<AnyView> {
+    let shown = known.template.is_none() && proposal::may_propose();
+    let device = known.device.clone();
+    shown.then(|| {
+        view! {
+            <div class="notice section-head">
+                {icon(Icon::Info)}
+                <div class="grow">"This device has no template: its values have no names, units or types. A template can be guessed from what it sends."</div>
+                <proposal::ProposalButton device known=page />
+            </div>
+        }
+        .into_any()
+    })
+}
+
+/// On a phone the row of tabs is wider than the screen: the current one is scrolled to.
+fn show_current(row: NodeRef<html::Nav>) {
+    let path = use_location().pathname;
+    Effect::new(move |_| {
+        path.track();
+        let Some(row) = row.get() else { return };
+        // The link is marked after this effect.
+        request_animation_frame(move || {
+            if let Ok(Some(current)) = row.query_selector("[aria-current=page]")
+                && let Some(current) = current.dyn_ref::<web_sys::HtmlElement>()
+            {
+                let middle = current.offset_left() - row.offset_left() + current.offset_width() / 2;
+                row.set_scroll_left(middle - row.client_width() / 2);
+            }
+        });
+    });
+}
+
 #[component]
-fn Tab(loaded: Known) -> impl IntoView {
+fn Tab(loaded: Known, page: Loader<Known>) -> impl IntoView {
     let params = use_params_map();
     let tab = Memo::new(move |_| params.with(|params| params.get("tab")).unwrap_or_default());
     move || {
         let known = loaded.clone();
         match tab.get().as_str() {
-            "" => view! { <overview::Overview known /> }.into_any(),
+            "" => view! {
+                {untyped(&known, page)}
+                <overview::Overview known />
+            }
+            .into_any(),
             "properties" => view! { <properties::PropertiesTab known /> }.into_any(),
             "events" => view! { <events::EventsTab known /> }.into_any(),
             "files" => view! { <files::FilesTab known /> }.into_any(),
-            "raw" => view! { <raw::RawTab known /> }.into_any(),
+            "raw" => view! { <raw::RawTab known page /> }.into_any(),
             "connect" => view! { <connect::ConnectTab known /> }.into_any(),
             _ => view! { <super::not_found::NothingHere /> }.into_any(),
         }

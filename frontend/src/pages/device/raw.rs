@@ -10,6 +10,7 @@ use muster_model::DeviceId;
 use serde_json::{Map, Value};
 
 use super::Known;
+use super::proposal::{ProposalButton, may_propose};
 use crate::api::use_api;
 use crate::components::fields::Switch;
 use crate::components::icon::Icon;
@@ -32,7 +33,10 @@ enum Which {
 pub fn RawTab(
     /// The device and its template.
     known: Known,
+    /// The device's page.
+    page: Loader<Known>,
 ) -> impl IntoView {
+    let propose = may_propose().then(|| known.device.clone());
     let which = RwSignal::new(Which::Understood);
     let follow = RwSignal::new(true);
     let device = StoredValue::new(known.device.id);
@@ -41,6 +45,8 @@ pub fn RawTab(
         <div class="stack">
             <div class="row spread">
                 <Segments label="Which messages" value=which options />
+                <span class="grow"></span>
+                {propose.map(|device| view! { <ProposalButton device known=page /> })}
                 <Switch label="Follow live" on=follow change=Callback::new(move |on| follow.set(on)) />
             </div>
             {move || match which.get() {

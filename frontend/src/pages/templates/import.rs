@@ -4,16 +4,15 @@ use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_navigate;
-use muster_contract::error::Problem;
 use muster_contract::template::DeviceTemplate;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::api::{ApiError, sentence, use_api};
+use crate::api::{ApiError, use_api};
 use crate::components::dialog::Dialog;
 use crate::components::icon::{Icon, icon};
+use crate::components::problems::problems;
 use crate::components::toast::use_toasts;
 use crate::pages::segment;
-use crate::text_place::line_span;
 
 /// Larger files are refused by the server too.
 const LARGEST_BYTES: f64 = 1_000_000.0;
@@ -78,7 +77,7 @@ fn Form(open: RwSignal<bool>) -> impl IntoView {
                 ></textarea>
                 <p class="help">"A DTDL interface (version 2 or 3), an array of interfaces, or a template exported from Azure IoT Central."</p>
             </div>
-            <div id="template-problems" role="alert">{move || refused.get().map(|error| problems(&error, area, text))}</div>
+            <div id="template-problems" role="alert">{move || refused.get().map(|error| problems("This was not imported.", &error, area, text))}</div>
             <div class="dialog-foot">
                 <button type="button" class="button" on:click=move |_| open.set(false)>
                     "Cancel"
@@ -147,57 +146,4 @@ fn read_file(files: Option<web_sys::FileList>, text: RwSignal<String>, refused: 
             None => refuse("The file could not be read."),
         }
     });
-}
-
-fn problems(error: &ApiError, area: NodeRef<html::Textarea>, text: RwSignal<String>) -> AnyView {
-    let (message, problems) = match error {
-        ApiError::Invalid { message, problems } => (message.clone(), problems.clone()),
-        other => (other.to_string(), Vec::new()),
-    };
-    let items = problems.into_iter().map(|problem| draw(problem, area, text));
-    view! {
-        <div class="notice" data-tone="bad">
-            {icon(Icon::Alert)}
-            <div>
-                <strong>"This was not imported. "</strong>
-                {message}
-            </div>
-        </div>
-        <ol class="problems field">{items.collect_view()}</ol>
-    }
-    .into_any()
-}
-
-fn draw(problem: Problem, area: NodeRef<html::Textarea>, text: RwSignal<String>) -> AnyView {
-    let pointer = problem.pointer.filter(|pointer| !pointer.is_empty());
-    let place = problem.line.map(|line| {
-        let column = problem.column.map(|column| format!(", column {column}")).unwrap_or_default();
-        let show = move |_| select_line(area, &text.get_untracked(), line);
-        view! {
-            <button type="button" class="where" on:click=show>
-                {format!("Line {line}{column}")}
-            </button>
-        }
-    });
-    view! {
-        <li>
-            {sentence(&problem.message)}
-            <div class="row">
-                {place}
-                {pointer.map(|pointer| view! { <span class="where">{pointer}</span> })}
-            </div>
-        </li>
-    }
-    .into_any()
-}
-
-/// Marks the line of a problem in the text and brings it into view.
-fn select_line(area: NodeRef<html::Textarea>, text: &str, line: u32) {
-    const LINE_PX: i32 = 19;
-    let Some(area) = area.get_untracked() else { return };
-    let (start, end) = line_span(text, line);
-    let _ = area.focus();
-    let _ = area.set_selection_range(start, end);
-    let above = i32::try_from(line).unwrap_or(i32::MAX).saturating_sub(4);
-    area.set_scroll_top(above.max(0).saturating_mul(LINE_PX));
 }

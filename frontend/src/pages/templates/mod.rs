@@ -11,6 +11,7 @@ use super::segment;
 use super::shell::set_title;
 use crate::api::use_api;
 use crate::components::icon::{Icon, icon};
+use crate::components::pill::pill;
 use crate::components::states::{Blank, Skeleton, loaded};
 use crate::format;
 use crate::load::Loader;
@@ -94,7 +95,7 @@ fn Card(template: DeviceTemplate) -> impl IntoView {
             <h3>{template.display_name.clone()}</h3>
             <p class="mono ellipsis">{template.id.to_string()}</p>
             {template.description.clone().filter(|text| !text.is_empty()).map(|text| view! { <p>{text}</p> })}
-            <div class="row">{devices} {parts.collect_view()}</div>
+            <div class="row">{(!template.published).then(|| pill("warn", "Draft"))} {devices} {parts.collect_view()}</div>
         </a>
     }
 }

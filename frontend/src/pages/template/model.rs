@@ -1,73 +1,17 @@
-//! A device template: what its devices send, have and do.
+//! What devices of a template send, have and do.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
-use leptos_router::hooks::{use_navigate, use_params_map};
 use muster_contract::template::{Capability, CapabilityKind, DeviceTemplate};
-use muster_model::{Permission, TemplateId};
 
-use super::shell::{set_shown, set_title};
-use crate::api::{ApiError, use_api};
 use crate::components::copy::{CopyBlock, Copyable};
-use crate::components::dialog::Confirm;
-use crate::components::icon::{Icon, icon};
+use crate::components::icon::Icon;
 use crate::components::pill::pill;
-use crate::components::states::{Blank, Skeleton, loaded};
-use crate::components::toast::use_toasts;
+use crate::components::states::Blank;
 use crate::format;
-use crate::load::Loader;
-use crate::session::use_rights;
 
-/// The page of a device template.
+/// What devices of a template send, have and do.
 #[component]
-pub fn TemplatePage() -> impl IntoView {
-    set_title("Device templates");
-    let api = use_api();
-    let params = use_params_map();
-    let template = Loader::new(move || {
-        let id = TemplateId::parse(params.with(|params| params.get("template")).unwrap_or_default());
-        async move {
-            let id = id.map_err(|error| ApiError::NotFound(error.to_string()))?;
-            api.get::<DeviceTemplate>(&api.urls().template(&id)).await
-        }
-    });
-    Effect::new(move |_| {
-        if let Some(template) = template.value() {
-            set_shown(&template.display_name);
-        }
-    });
-    loaded(template, Skeleton::Rows, |template| view! { <TemplateView template /> })
-}
-
-#[component]
-fn TemplateView(template: DeviceTemplate) -> impl IntoView {
-    let api = use_api();
-    let toasts = use_toasts();
-    let navigate = use_navigate();
-    let may_delete = use_rights().may(Permission::TemplatesManage);
-    let deleting = RwSignal::new(false);
-    let busy = RwSignal::new(false);
-    let id = template.id.clone();
-    let name = template.display_name.clone();
-    let question = format!("“{name}” is removed for good. This is refused while devices or rules use it.");
-    let delete = Callback::new(move |()| {
-        busy.set(true);
-        let url = api.urls().template(&id);
-        let (navigate, name) = (navigate.clone(), name.clone());
-        spawn_local(async move {
-            match api.delete(&url).await {
-                Ok(()) => {
-                    toasts.done(format!("The template {name} was deleted"));
-                    navigate(&api.page("templates"), Default::default());
-                }
-                Err(error) => {
-                    toasts.failed(&error);
-                    deleting.try_set(false);
-                    busy.try_set(false);
-                }
-            }
-        });
-    });
+pub fn ModelTab(template: DeviceTemplate) -> impl IntoView {
     let source = serde_json::to_string_pretty(&template.capability_model).unwrap_or_default();
     let sections = [
         (CapabilityKind::Telemetry, "Telemetry", "Sent by devices over and over"),
@@ -78,22 +22,6 @@ fn TemplateView(template: DeviceTemplate) -> impl IntoView {
     let sections = sections.into_iter().map(|(kind, name, help)| section(&template.capabilities, kind, name, help));
     let sections = sections.collect_view();
     view! {
-        <div class="page-head">
-            <div class="crumbs grow">
-                <a href=api.page("templates")>"Device templates"</a>
-                <span aria-hidden="true">"/"</span>
-                <h2 class="ellipsis">{template.display_name.clone()}</h2>
-            </div>
-            <a class="button" href=api.page("devices")>{icon(Icon::Device)} "Devices"</a>
-            {may_delete
-                .then(|| {
-                    view! {
-                        <button class="icon-button" aria-label="Delete this template" title="Delete" on:click=move |_| deleting.set(true)>
-                            {icon(Icon::Trash)}
-                        </button>
-                    }
-                })}
-        </div>
         <div class="stack">
             <section class="card card-body">
                 <dl class="facts">
@@ -124,7 +52,6 @@ fn TemplateView(template: DeviceTemplate) -> impl IntoView {
                 </div>
             </details>
         </div>
-        <Confirm title="Delete this template?" text=question button="Delete" open=deleting busy confirm=delete />
     }
 }
 

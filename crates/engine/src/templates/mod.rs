@@ -1,4 +1,12 @@
-//! Device templates: import, change, delete.
+//! Device templates: import, change, delete; drafts and versions are in `life`.
+
+mod life;
+pub mod migration;
+
+pub use life::{
+    Impact, Lifecycle, Proposal, Version, VersionFrom, carried_to, delete_impact, discard_draft, draft, impact,
+    new_version, publish, save_draft, versions,
+};
 
 use crate::{
     Engine, EngineError, Problem,
@@ -8,24 +16,23 @@ use crate::{
 };
 use muster_model::{
     Caller, Permission, Scope, TemplateId,
-    dashboard::{Dashboard, TileConfiguration},
-    template::Template,
+    template::{Change, Template, compare},
 };
 use muster_store::{
-    Paging, Tx, dashboards,
-    devices::{self, DeviceFilter},
-    rules,
-    templates::{self, StoredTemplate},
+    Paging, Tx, references,
+    templates::{self, Publication, StoredTemplate},
 };
 use serde_json::{Map, Value, json};
 
 /// Documents read at once while a model is looked for.
 const PAGE: u32 = 100;
 
-/// Makes or replaces a template from text: a DTDL interface, a list of interfaces, or IoT Central's template JSON.
+/// Makes or replaces a template from text, and publishes it: a DTDL interface, a list of interfaces, or IoT Central's
+/// template JSON.
 ///
 /// # Errors
-/// [`EngineError::Invalid`] with every problem and its place in the text, [`EngineError::PreconditionFailed`].
+/// [`EngineError::Invalid`] with every problem and its place in the text, [`EngineError::Blocked`] with what it would
+/// break of what is published, [`EngineError::PreconditionFailed`].
 pub async fn put(
     engine: &Engine,
     caller: &Caller,
@@ -48,10 +55,10 @@ pub async fn import(engine: &Engine, caller: &Caller, text: &str) -> Result<Temp
     save(engine, caller, template, &IfMatch::Any).await
 }
 
-/// Changes parts of a template by a JSON merge patch.
+/// Changes parts of a template by a JSON merge patch, and publishes it.
 ///
 /// # Errors
-/// [`EngineError::NotFound`], [`EngineError::Invalid`], [`EngineError::PreconditionFailed`].
+/// [`EngineError::NotFound`], and as [`put`].
 pub async fn patch(
     engine: &Engine,
     caller: &Caller,
@@ -82,12 +89,14 @@ async fn save(
 ) -> Result<Template, EngineError> {
     let tx = engine.store().begin(&caller.scope).await?;
     template.version = write(&tx, engine, caller, &template, condition).await?;
+    template.draft = templates::get(&tx, &caller.scope, &template.id).await?.draft.is_some();
     tx.commit().await?;
     engine.notify(caller.scope.tenant, NoticeKind::Template, &template.id).await;
     Ok(template)
 }
 
-/// Writes the template and returns its version.
+/// Writes the template as published and returns its version. What is published already only grows: devices, rules and
+/// dashboards rely on it.
 pub(crate) async fn write(
     tx: &Tx,
     engine: &Engine,
@@ -95,46 +104,115 @@ pub(crate) async fn write(
     template: &Template,
     condition: &IfMatch,
 ) -> Result<i64, EngineError> {
-    let now = engine.clock().now();
     let existing = templates::find(tx, &caller.scope, &template.id).await?;
+    let Some(existing) = existing else {
+        if *condition != IfMatch::Any {
+            return Err(EngineError::PreconditionFailed { kind: "device template", id: template.id.to_string() });
+        }
+        insert(tx, engine, caller, template, Vec::new()).await?;
+        return Ok(1);
+    };
+    condition.check("device template", &template.id, &etag(existing.version))?;
+    let changes = if existing.published { compare(&load(existing.clone())?, template) } else { Vec::new() };
+    refuse_breaking(&template.id, &changes)?;
+    let was_published = existing.published;
+    let row = StoredTemplate {
+        display_name: template.display_name.clone(),
+        document: template.document.clone(),
+        published: true,
+        updated_at: engine.clock().now(),
+        ..existing
+    };
+    let version = templates::update(tx, &caller.scope, &row).await?;
+    if !was_published || !changes.is_empty() {
+        note_publication(tx, engine, caller, (&template.id, version), changes).await?;
+    }
+    record(tx, engine, caller, "updated", template).await?;
+    Ok(version)
+}
+
+/// Stores a new template as it is; a published one with what it changes against what it was made from.
+async fn insert(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    template: &Template,
+    changes: Vec<Change>,
+) -> Result<(), EngineError> {
+    let now = engine.clock().now();
     let row = StoredTemplate {
         id: template.id.clone(),
         display_name: template.display_name.clone(),
         document: template.document.clone(),
-        version: existing.as_ref().map_or(1, |existing| existing.version),
-        created_at: existing.as_ref().map_or(now, |existing| existing.created_at),
+        published: template.published,
+        draft: None,
+        version: 1,
+        created_at: now,
         updated_at: now,
     };
-    let (version, action) = match existing {
-        Some(existing) => {
-            condition.check("device template", &template.id, &etag(existing.version))?;
-            (templates::update(tx, &caller.scope, &row).await?, "updated")
-        }
-        None if *condition != IfMatch::Any => {
-            return Err(EngineError::PreconditionFailed { kind: "device template", id: template.id.to_string() });
-        }
-        None => {
-            templates::insert(tx, &caller.scope, &row).await?;
-            (1, "created")
-        }
+    templates::insert(tx, &caller.scope, &row).await?;
+    if template.published {
+        note_publication(tx, engine, caller, (&template.id, 1), changes).await?;
+    }
+    record(tx, engine, caller, "created", template).await
+}
+
+async fn note_publication(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    (id, version): (&TemplateId, i64),
+    changes: Vec<Change>,
+) -> Result<(), EngineError> {
+    let publication = Publication {
+        template: id.clone(),
+        version,
+        published_at: engine.clock().now(),
+        published_by: caller.actor.name.clone(),
+        changes,
     };
-    let details = Map::from_iter([("displayName".to_owned(), json!(template.display_name))]);
-    audit::record(tx, engine, caller, Entry::new(action, "deviceTemplate", &template.id).with(details)).await?;
-    Ok(version)
+    Ok(templates::insert_publication(tx, &caller.scope, &publication).await?)
+}
+
+async fn record(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    action: &'static str,
+    template: &Template,
+) -> Result<(), EngineError> {
+    let details = Map::from_iter([
+        ("displayName".to_owned(), json!(template.display_name)),
+        ("published".to_owned(), json!(template.published)),
+    ]);
+    audit::record(tx, engine, caller, Entry::new(action, "deviceTemplate", &template.id).with(details)).await
+}
+
+fn refuse_breaking(id: &TemplateId, changes: &[Change]) -> Result<(), EngineError> {
+    let breaking = changes.iter().filter(|change| change.breaking);
+    let problems: Vec<_> = breaking.map(|change| Problem::new("breaking", change.text.clone())).collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let reason = "is published, and the change would break what relies on it: make a new version".to_owned();
+    Err(EngineError::Blocked { kind: "device template", id: id.to_string(), reason, problems })
 }
 
 /// Deletes a template that nothing uses.
 ///
 /// # Errors
-/// [`EngineError::NotFound`], [`EngineError::PreconditionFailed`], [`EngineError::Conflict`] with what uses it.
+/// [`EngineError::NotFound`], [`EngineError::PreconditionFailed`], [`EngineError::Blocked`] with what uses it.
 pub async fn delete(engine: &Engine, caller: &Caller, id: &TemplateId, condition: &IfMatch) -> Result<(), EngineError> {
     caller.require(Permission::TemplatesManage)?;
     let tx = engine.store().begin(&caller.scope).await?;
     let template = templates::get(&tx, &caller.scope, id).await?;
     condition.check("device template", id, &etag(template.version))?;
-    let uses = uses(&tx, &caller.scope, id).await?;
+    let uses = references::of_template(&tx, &caller.scope, id).await?;
     if !uses.is_empty() {
-        return Err(EngineError::conflict("device template", id, format!("is used by {}", uses.join(", "))));
+        let uses = told(&uses);
+        let reason = format!("is used by {}", uses.join(", "));
+        let problems = uses.into_iter().map(|text| Problem::new("inUse", text)).collect();
+        return Err(EngineError::Blocked { kind: "device template", id: id.to_string(), reason, problems });
     }
     templates::delete(&tx, &caller.scope, id).await?;
     audit::record(&tx, engine, caller, Entry::new("deleted", "deviceTemplate", id)).await?;
@@ -143,53 +221,29 @@ pub async fn delete(engine: &Engine, caller: &Caller, id: &TemplateId, condition
     Ok(())
 }
 
-/// What uses a template, for people: `3 devices`, `1 rule`, `dashboard 'Plant'`.
-async fn uses(tx: &Tx, scope: &Scope, id: &TemplateId) -> Result<Vec<String>, EngineError> {
-    let filter = DeviceFilter { template: Some(id.clone()), ..DeviceFilter::default() };
-    let counts = [
-        (devices::count(tx, scope, &filter).await?, "device"),
-        (rules::count_of_template(tx, scope, id).await?, "rule"),
-    ];
-    let counted = counts.into_iter().filter(|(count, _)| *count > 0);
-    let mut uses: Vec<String> = counted.map(|(count, what)| plural(count, what)).collect();
-    let mut paging = Paging::first(PAGE);
-    loop {
-        let page = dashboards::list(tx, scope, paging).await?;
-        let showing = page.items.iter().filter(|dashboard| shows(dashboard, id));
-        uses.extend(showing.map(|dashboard| format!("dashboard '{}'", dashboard.display_name)));
-        match page.items.last() {
-            Some(last) if page.more => paging = Paging::after(last.id.clone(), PAGE),
-            _ => return Ok(uses),
-        }
-    }
-}
-
-fn plural(count: i64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-fn shows(dashboard: &Dashboard, id: &TemplateId) -> bool {
-    use TileConfiguration as Tile;
-    dashboard.tiles.iter().any(|tile| match &tile.configuration {
-        Tile::LineChart { source, .. }
-        | Tile::Kpi { source, .. }
-        | Tile::Lkv { source, .. }
-        | Tile::MapTelemetry { source } => source.template == *id,
-        Tile::DeviceCount { template } => template.as_ref() == Some(id),
-        Tile::Markdown { .. } => false,
-    })
+/// What uses a template, for people: `3 devices`, `rule 'Too hot'`, `dashboard 'Plant'`.
+fn told(uses: &references::Uses) -> Vec<String> {
+    let devices = match uses.devices {
+        0 => None,
+        1 => Some("1 device".to_owned()),
+        count => Some(format!("{count} devices")),
+    };
+    let named = uses.referrers.keys().map(|referrer| format!("{} '{}'", referrer.kind.name(), referrer.name));
+    devices.into_iter().chain(named).collect()
 }
 
 /// The template that a device of this model gets: the one of that id, or the first whose interface has it.
 pub(crate) async fn find_by_model(tx: &Tx, scope: &Scope, model: &str) -> Result<Option<TemplateId>, EngineError> {
     let Ok(id) = TemplateId::parse(model) else { return Ok(None) };
-    if templates::find(tx, scope, &id).await?.is_some() {
+    if templates::find(tx, scope, &id).await?.is_some_and(|template| template.published) {
         return Ok(Some(id));
     }
     let mut paging = Paging::first(PAGE);
     loop {
         let page = templates::list(tx, scope, paging).await?;
-        let of_model = |template: &&StoredTemplate| template.document["capabilityModel"]["@id"].as_str() == Some(model);
+        let of_model = |template: &&StoredTemplate| {
+            template.published && template.document["capabilityModel"]["@id"].as_str() == Some(model)
+        };
         if let Some(found) = page.items.iter().find(of_model) {
             return Ok(Some(found.id.clone()));
         }
@@ -205,8 +259,10 @@ pub(crate) async fn find_by_model(tx: &Tx, scope: &Scope, model: &str) -> Result
 /// # Errors
 /// [`EngineError::Corrupt`] where this release cannot read it.
 pub fn load(stored: StoredTemplate) -> Result<Template, EngineError> {
-    let id = stored.id;
-    Template::load(stored.document, stored.version).map_err(|error| EngineError::corrupt("device template", id, error))
+    let StoredTemplate { id, document, version, published, draft, .. } = stored;
+    let template = Template::load(document, version);
+    let template = template.map_err(|error| EngineError::corrupt("device template", id, error))?;
+    Ok(Template { published, draft: draft.is_some(), ..template })
 }
 
 /// The etag of a version.

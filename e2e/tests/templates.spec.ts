@@ -116,3 +116,21 @@ test('a device without a template is proposed one, and is shown by it', async ({
   await expect(page.getByText('Nothing unknown')).toBeVisible();
   await audit(page);
 });
+
+test('a template is taken from the catalogue', async ({ page, api }) => {
+  const app = new App(page);
+  await app.signIn();
+  await app.open('templates');
+  await page.getByRole('button', { name: 'From the catalogue' }).click();
+  const dialog = page.getByRole('dialog', { name: 'From the catalogue' });
+  await expect(dialog.getByText('Weather station', { exact: true })).toBeVisible();
+  await audit(page);
+  await dialog.getByRole('button', { name: 'Add Weather station' }).click();
+  await page.waitForURL(/WeatherStation%3B1$/);
+  const template = await api('GET', '/api/deviceTemplates/dtmi:muster:catalogue:WeatherStation;1');
+  expect(template.published).toBe(true);
+  await app.open('templates');
+  await page.getByRole('button', { name: 'From the catalogue' }).click();
+  await expect(dialog.getByRole('button', { name: 'Add Weather station' })).toHaveCount(0);
+  await expect(dialog.getByText('In use')).toBeVisible();
+});

@@ -57,6 +57,7 @@ use utoipa::{
         routes::files::delete_device_file,
         routes::templates::list_device_templates,
         routes::templates::get_device_template,
+        routes::templates::get_template_catalogue,
         routes::templates::put_device_template,
         routes::templates::import_device_template,
         routes::templates::patch_device_template,

@@ -198,6 +198,11 @@ impl TenantUrls {
         self.templates()
     }
 
+    /// Templates for common kinds of sensors, to be imported.
+    pub fn template_catalogue(&self) -> String {
+        self.join("templateCatalogue")
+    }
+
     /// A template guessed from what a device has sent.
     pub fn template_proposal(&self, device: &DeviceId) -> String {
         self.device_part(device, "templateProposal")

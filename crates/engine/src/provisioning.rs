@@ -591,7 +591,7 @@ async fn introduce(
     let mut device = before.clone();
     device.provisioned = true;
     if let (None, Some(model)) = (&device.template, model) {
-        device.template = templates::find_by_model(tx, &caller.scope, model).await?;
+        device.template = templates::of_model(tx, engine, caller, model).await?;
     }
     if let Some(model) = model {
         note_model(tx, &caller.scope, device.key, model).await?;

@@ -4,7 +4,9 @@ use crate::{Page, Paging, StoreError, Tx, convert};
 use chrono::{DateTime, Utc};
 use muster_model::{Scope, TemplateId, template::Change};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, OnConflict},
 };
 use serde_json::Value;
 
@@ -31,7 +33,20 @@ pub struct StoredTemplate {
 
 /// Stores a new template. [`StoreError::Conflict`] where the id is taken.
 pub async fn insert(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result<(), StoreError> {
-    let row = row::ActiveModel {
+    let inserted = row::Entity::insert(new_row(scope, template)).exec_without_returning(&tx.db).await;
+    inserted.map_err(StoreError::on_conflict("device template", &template.id))?;
+    Ok(())
+}
+
+/// Stores a new template unless there is one of its id, and says whether it did; several may try at once.
+pub async fn insert_if_absent(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result<bool, StoreError> {
+    let nothing = OnConflict::columns([row::Column::Tenant, row::Column::Id]).do_nothing().to_owned();
+    let insert = row::Entity::insert(new_row(scope, template)).on_conflict(nothing);
+    Ok(insert.exec_without_returning(&tx.db).await? == 1)
+}
+
+fn new_row(scope: &Scope, template: &StoredTemplate) -> row::ActiveModel {
+    row::ActiveModel {
         tenant: Set(scope.tenant.0),
         id: Set(template.id.to_string()),
         display_name: Set(template.display_name.clone()),
@@ -41,10 +56,7 @@ pub async fn insert(tx: &Tx, scope: &Scope, template: &StoredTemplate) -> Result
         version: Set(1),
         created_ms: Set(template.created_at.timestamp_millis()),
         updated_ms: Set(template.updated_at.timestamp_millis()),
-    };
-    let inserted = row::Entity::insert(row).exec_without_returning(&tx.db).await;
-    inserted.map_err(StoreError::on_conflict("device template", &template.id))?;
-    Ok(())
+    }
 }
 
 /// The template.

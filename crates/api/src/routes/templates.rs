@@ -11,7 +11,10 @@ use actix_web::{
 };
 use muster_contract::{error::ErrorBody, page::Page, template::DeviceTemplate};
 use muster_engine::templates as engine;
-use muster_model::{Caller, Permission, TemplateId, template::Template};
+use muster_model::{
+    Caller, Permission, TemplateId,
+    template::{Template, catalogue},
+};
 use muster_store::{Tx, templates};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,6 +27,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     let template = web::resource("/deviceTemplates/{deviceTemplateId}").get(get_device_template);
     service
         .service(web::resource("/deviceTemplates").get(list_device_templates).post(import_device_template))
+        .service(web::resource("/templateCatalogue").get(get_template_catalogue))
         .service(template.put(put_device_template).patch(patch_device_template).delete(delete_device_template));
 }
 
@@ -61,6 +65,17 @@ pub(crate) async fn get_device_template(
     let tx = api.read(&caller).await?;
     let stored = templates::get(&tx, &caller.scope, &path.device_template_id).await?;
     Ok(Json(DeviceTemplate::from(&engine::load(stored)?)))
+}
+
+/// Templates for common kinds of sensors (ours)
+///
+/// A device that says one of their ids when it first connects gets the template without anybody's doing; to have one
+/// before, import its document.
+#[utoipa::path(get, path = "/api/templateCatalogue", tag = "deviceTemplates",
+    responses((status = 200, body = Page<DeviceTemplate>), (status = "default", body = ErrorBody)))]
+pub(crate) async fn get_template_catalogue(caller: Authenticated) -> Result<Json<Page<DeviceTemplate>>, ApiError> {
+    caller.require(Permission::TemplatesView)?;
+    Ok(Json(Page::whole(catalogue().iter().map(DeviceTemplate::from).collect())))
 }
 
 /// Create a device template, or replace the one of this id

@@ -16,7 +16,7 @@ use crate::{
 };
 use muster_model::{
     Caller, Permission, Scope, TemplateId,
-    template::{Change, Template, compare},
+    template::{Change, Template, compare, find_in_catalogue},
 };
 use muster_store::{
     Paging, Tx, references,
@@ -139,8 +139,13 @@ async fn insert(
     template: &Template,
     changes: Vec<Change>,
 ) -> Result<(), EngineError> {
+    templates::insert(tx, &caller.scope, &new_row(engine, template)).await?;
+    note_insert(tx, engine, caller, template, changes).await
+}
+
+fn new_row(engine: &Engine, template: &Template) -> StoredTemplate {
     let now = engine.clock().now();
-    let row = StoredTemplate {
+    StoredTemplate {
         id: template.id.clone(),
         display_name: template.display_name.clone(),
         document: template.document.clone(),
@@ -149,8 +154,16 @@ async fn insert(
         version: 1,
         created_at: now,
         updated_at: now,
-    };
-    templates::insert(tx, &caller.scope, &row).await?;
+    }
+}
+
+async fn note_insert(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    template: &Template,
+    changes: Vec<Change>,
+) -> Result<(), EngineError> {
     if template.published {
         note_publication(tx, engine, caller, (&template.id, 1), changes).await?;
     }
@@ -232,8 +245,27 @@ fn told(uses: &references::Uses) -> Vec<String> {
     devices.into_iter().chain(named).collect()
 }
 
-/// The template that a device of this model gets: the one of that id, or the first whose interface has it.
-pub(crate) async fn find_by_model(tx: &Tx, scope: &Scope, model: &str) -> Result<Option<TemplateId>, EngineError> {
+/// The template that a device of this model gets: the tenant's own, or one of the catalogue, which becomes the tenant's.
+pub(crate) async fn of_model(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    model: &str,
+) -> Result<Option<TemplateId>, EngineError> {
+    if let Some(own) = find_by_model(tx, &caller.scope, model).await? {
+        return Ok(Some(own));
+    }
+    let Some(known) = TemplateId::parse(model).ok().and_then(|id| find_in_catalogue(&id)) else { return Ok(None) };
+    if templates::insert_if_absent(tx, &caller.scope, &new_row(engine, known)).await? {
+        note_insert(tx, engine, caller, known, Vec::new()).await?;
+        return Ok(Some(known.id.clone()));
+    }
+    // There is one by now, or it is a draft that nobody has published.
+    find_by_model(tx, &caller.scope, model).await
+}
+
+/// The template of the tenant's that has this id, or the first whose interface has it.
+async fn find_by_model(tx: &Tx, scope: &Scope, model: &str) -> Result<Option<TemplateId>, EngineError> {
     let Ok(id) = TemplateId::parse(model) else { return Ok(None) };
     if templates::find(tx, scope, &id).await?.is_some_and(|template| template.published) {
         return Ok(Some(id));

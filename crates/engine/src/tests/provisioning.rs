@@ -10,7 +10,7 @@ use crate::{
     templates,
 };
 use muster_model::{IdScope, RegistrationId, Scope, device::SymmetricKeys};
-use muster_store::{devices as stored, enrollment, twins};
+use muster_store::{devices as stored, enrollment, templates as rows, twins};
 use serde_json::json;
 
 /// The documented example of a group key and of what it derives for an id.
@@ -163,6 +163,16 @@ async fn the_model_of_a_device_gives_it_its_template() {
         assert!(found.provisioned);
         let model = twins::get(&tx, scope, found.key).await.expect("a twin").model_id;
         assert_eq!(model.as_deref(), payload["modelId"].as_str().or(payload["iotcModelId"].as_str()), "{id}");
+    }
+    let known = json!({"modelId": "dtmi:muster:catalogue:Climate;1"});
+    for id in ["of-the-catalogue", "another"] {
+        let key = sas::derive_key(&made.keys.primary_key, id).expect("derived");
+        let session = authenticate(&home, &made.id_scope, id, &key).await.expect("authenticated");
+        provisioning::register(&home.engine, &session, Some(&known)).await.expect("registered");
+        let tx = home.engine.store().begin_read(scope).await.expect("a transaction");
+        let found = stored::get(&tx, scope, &device(id)).await.expect("a device").template.expect("a template");
+        let template = rows::get(&tx, scope, &found).await.expect("is the tenant's");
+        assert!(template.published && template.version == 1 && template.display_name == "Climate sensor");
     }
     let large = json!({"modelId": "x".repeat(20_000)});
     let key = sas::derive_key(&made.keys.primary_key, "large").expect("derived");

@@ -2,6 +2,7 @@
 //!
 //! The document, in IoT Central's JSON, is the truth and is kept as it was given; the capabilities are read from it.
 
+mod catalogue;
 mod compare;
 mod flatten;
 mod guess;
@@ -12,6 +13,7 @@ mod schema;
 mod traffic;
 mod version;
 
+pub use catalogue::{catalogue, find_in_catalogue};
 pub use compare::{Change, ChangeKind, carries, compare};
 pub use import::{MAX_TEMPLATE_BYTES, Problem};
 pub use infer::{Guess, Heard, LeftOut, Proposal, infer};

@@ -9,6 +9,7 @@ on_both! {
     a_template_that_was_never_published_has_no_devices
     what_breaks_only_becomes_a_new_version
     what_uses_a_template_is_told_before_a_change
+    the_catalogue_is_there_to_begin_with
     others_may_not
 }
 
@@ -178,5 +179,24 @@ async fn others_may_not(backend: Backend) {
         assert_eq!(tenant.admin.post(&path(part), json!(["no", "template"])).await.status, 422, "{part}");
     }
     assert_eq!(tenant.admin.post_empty(&path("/versions?publish=perhaps")).await.status, 400);
+    app.stop().await;
+}
+
+async fn the_catalogue_is_there_to_begin_with(backend: Backend) {
+    let app = TestApp::start(backend, &[]).await;
+    let Bootstrapped { admin, .. } = app.bootstrap("contoso").await;
+    let catalogue = admin.get("/api/templateCatalogue").await.ok();
+    let templates = catalogue["value"].as_array().unwrap();
+    assert!(templates.len() >= 12, "{catalogue}");
+    for template in templates {
+        let document = json!({
+            "@id": template["@id"], "@type": template["@type"], "displayName": template["displayName"],
+            "capabilityModel": template["capabilityModel"],
+        });
+        let imported = admin.post("/api/deviceTemplates", document).await.ok();
+        assert_eq!(imported["capabilities"], template["capabilities"]);
+    }
+    assert_eq!(admin.get("/api/deviceTemplates").await.ok()["value"].as_array().unwrap().len(), templates.len());
+    assert_eq!(app.client(None).get("/api/templateCatalogue").await.status, 401);
     app.stop().await;
 }

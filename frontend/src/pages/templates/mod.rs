@@ -1,5 +1,6 @@
 //! The list of device templates.
 
+mod catalogue;
 mod import;
 
 use leptos::prelude::*;
@@ -22,13 +23,17 @@ use crate::session::use_rights;
 pub fn TemplatesPage() -> impl IntoView {
     set_title("Device templates");
     let api = use_api();
-    let importing = RwSignal::new(false);
+    let (importing, choosing) = (RwSignal::new(false), RwSignal::new(false));
     let may_import = use_rights().may(Permission::TemplatesManage);
     let templates =
         Loader::new(move || async move { api.get_all::<DeviceTemplate>(&api.urls().templates(), 1_000).await });
     let import = move || {
         may_import.then(|| {
             view! {
+                <button class="button" on:click=move |_| choosing.set(true)>
+                    {icon(Icon::Layers)}
+                    "From the catalogue"
+                </button>
                 <button class="button" data-kind="primary" on:click=move |_| importing.set(true)>
                     {icon(Icon::Upload)}
                     "Import a template"
@@ -53,7 +58,7 @@ pub fn TemplatesPage() -> impl IntoView {
                             <Blank
                                 mark=Icon::Layers
                                 title="No templates yet"
-                                text="A template says what a device sends and can do. Import a DTDL model, or a template exported from Azure IoT Central."
+                                text="A template says what a device sends and can do. Import a DTDL model or a template exported from Azure IoT Central, or choose one of the catalogue."
                             >
                                 {import()}
                             </Blank>
@@ -66,6 +71,7 @@ pub fn TemplatesPage() -> impl IntoView {
             },
         )}
         <import::ImportDialog open=importing />
+        <catalogue::CatalogueDialog open=choosing templates />
     }
 }
 

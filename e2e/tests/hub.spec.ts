@@ -74,4 +74,13 @@ test('telemetry is switched into the event feed, and connection strings are show
   await page.getByRole('button', { name: 'Show the connection string of service', exact: true }).click();
   await expect(page.getByText(/SharedAccessKeyName=service;/)).toBeVisible();
   await audit(page);
+
+  const service = async () => (await api('GET', '/api/policies')).value.find((one: any) => one.name === 'service');
+  const before = await service();
+  await page.getByRole('button', { name: 'New secondary key for service' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Replace' }).click();
+  await expect(page.getByText('service has a new secondary key')).toBeVisible();
+  const after = await service();
+  expect(after.primaryKey).toBe(before.primaryKey);
+  expect(after.secondaryKey).not.toBe(before.secondaryKey);
 });

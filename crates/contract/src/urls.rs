@@ -32,6 +32,11 @@ impl TenantUrls {
         self.join("policies")
     }
 
+    /// Where one key of a policy is replaced.
+    pub fn regenerate_policy_key(&self, policy: &str) -> String {
+        self.join(&format!("policies/{}/regenerateKey", escape(policy)))
+    }
+
     /// The tenant's health from a time on, in intervals like `PT5M`.
     pub fn health_series(&self, from_ms: i64, interval: &str) -> String {
         self.join(&Query::new("health/series").with("from", from_ms).with("interval", interval).finish())

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use muster_contract::hub::HubPolicy;
+use muster_contract::hub::{HubPolicy, KeyChoice, KeyName};
 use muster_contract::page::Page;
 use muster_contract::tenant::{TenantInfo, TenantPatch};
 use muster_model::Permission;
@@ -10,6 +10,7 @@ use muster_model::Permission;
 use super::shell::set_title;
 use crate::api::use_api;
 use crate::components::copy::{Copyable, Secret};
+use crate::components::dialog::Confirm;
 use crate::components::fields::Switch;
 use crate::components::states::{Skeleton, loaded};
 use crate::components::toast::use_toasts;
@@ -128,7 +129,7 @@ fn Policies() -> impl IntoView {
             {loaded(
                 policies,
                 Skeleton::Rows,
-                |page| {
+                move |page| {
                     let rows = page.value.into_iter().map(|policy| {
                         let label = format!("connection string of {}", policy.name);
                         view! {
@@ -136,13 +137,63 @@ fn Policies() -> impl IntoView {
                                 <span class="mono">{policy.name.clone()}</span>
                                 <small class="soft">{means(&policy.name)}</small>
                             </dt>
-                            <dd><Secret text=policy.connection_string label /></dd>
+                            <dd class="stack">
+                                <Secret text=policy.connection_string label />
+                                <NewKeys policy=policy.name policies />
+                            </dd>
                         }
                     });
                     view! { <div class="card-body"><dl class="facts">{rows.collect_view()}</dl></div> }
                 },
             )}
         </section>
+    }
+}
+
+#[component]
+fn NewKeys(policy: String, policies: Loader<Page<HubPolicy>>) -> impl IntoView {
+    let keys = [(KeyName::Primary, "primary"), (KeyName::Secondary, "secondary")];
+    let keys = keys.map(|key| view! { <NewKey policy=policy.clone() key policies /> });
+    view! { <div class="toolbar">{keys.collect_view()}</div> }
+}
+
+#[component]
+fn NewKey(policy: String, key: (KeyName, &'static str), policies: Loader<Page<HubPolicy>>) -> impl IntoView {
+    let api = use_api();
+    let toasts = use_toasts();
+    let (asking, busy) = (RwSignal::new(false), RwSignal::new(false));
+    let (key, word) = key;
+    let title = format!("Replace the {word} key of {policy}?");
+    let text = format!("Whoever uses this key is cut off at once. Give them the {} key first.", other(key));
+    let label = format!("New {word} key for {policy}");
+    let confirm = Callback::new(move |()| {
+        busy.set(true);
+        let policy = policy.clone();
+        spawn_local(async move {
+            let url = api.urls().regenerate_policy_key(&policy);
+            match api.post_json::<HubPolicy>(&url, &KeyChoice { key }).await {
+                Ok(_) => {
+                    toasts.done(format!("{policy} has a new {word} key"));
+                    asking.try_set(false);
+                    policies.reload();
+                }
+                Err(error) => toasts.failed(&error),
+            }
+            busy.try_set(false);
+        });
+    });
+    view! {
+        <button class="button" aria-label=label on:click=move |_| asking.set(true)>
+            {format!("New {word} key")}
+        </button>
+        <Confirm title text button="Replace" open=asking busy confirm />
+    }
+}
+
+fn other(key: KeyName) -> &'static str {
+    match key {
+        KeyName::Primary => "secondary",
+        KeyName::Secondary => "primary",
     }
 }
 

@@ -73,7 +73,7 @@ fn Catalogue(open: RwSignal<bool>, templates: Loader<Vec<DeviceTemplate>>) -> im
                     let (name, text) = (template.display_name.clone(), template.description.clone());
                     let label = format!("Add {name}");
                     let button = move || match owned(id.clone()) {
-                        true => pill("ok", "In use").into_any(),
+                        true => pill("good", "In use").into_any(),
                         false => {
                             let chosen = template.clone();
                             view! {

@@ -77,6 +77,8 @@ fn Pages() -> impl IntoView {
                     <Route path=path!("dashboards/:dashboard") view=pages::dashboard::DashboardPage />
                     <Route path=path!("devices") view=pages::devices::DevicesPage />
                     <Route path=path!("devices/:device/:tab?") view=pages::device::DevicePage />
+                    <Route path=path!("groups") view=pages::groups::GroupsPage />
+                    <Route path=path!("groups/:group") view=pages::group::GroupPage />
                     <Route path=path!("templates") view=pages::templates::TemplatesPage />
                     <Route path=path!("templates/:template/:tab?") view=pages::template::TemplatePage />
                     <Route path=path!("rules") view=pages::rules::RulesPage />

@@ -9,6 +9,7 @@ mod components;
 mod format;
 mod freshness;
 mod geo;
+mod group_draft;
 mod layout;
 mod live;
 mod load;

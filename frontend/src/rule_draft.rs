@@ -176,7 +176,8 @@ impl DraftCondition {
         format!("{} {} {value}", choice.name, operator_words(self.operator))
     }
 
-    fn finish(&self, choices: &[Choice]) -> Result<Condition, String> {
+    /// The condition, or what is missing or wrong, for people.
+    pub fn finish(&self, choices: &[Choice]) -> Result<Condition, String> {
         let choice = choices.iter().find(|choice| choice.key == self.telemetry);
         let choice = choice.ok_or_else(|| "Choose what each condition compares.".to_owned())?;
         let value = match &choice.kind {
@@ -247,7 +248,8 @@ pub fn choices(template: &DeviceTemplate) -> Vec<Choice> {
     telemetry.flat_map(choices_of).collect()
 }
 
-fn choices_of(capability: &Capability) -> Vec<Choice> {
+/// What of one capability can be compared.
+pub fn choices_of(capability: &Capability) -> Vec<Choice> {
     let one = |kind| Choice {
         key: capability.key.clone(),
         name: capability.display_name.clone(),

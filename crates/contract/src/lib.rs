@@ -14,6 +14,7 @@ pub mod enrollment;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod group;
 pub mod health;
 pub mod hub;
 pub mod live;

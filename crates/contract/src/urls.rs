@@ -1,6 +1,8 @@
 //! Addresses of the API, for the browser: always below `/t/{tenant}/api`, so that two tabs may hold two tenants.
 
-use muster_model::{AlertId, DashboardId, DeviceId, FileName, JobId, RuleId, TemplateId, TenantId, TokenId};
+use muster_model::{
+    AlertId, DashboardId, DeviceGroupId, DeviceId, FileName, JobId, RuleId, TemplateId, TenantId, TokenId,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Display;
 
@@ -141,6 +143,21 @@ impl TenantUrls {
             .with_list("devices", devices)
             .with_list("keys", keys);
         self.join(&query.finish())
+    }
+
+    /// The list of device groups.
+    pub fn groups(&self) -> String {
+        self.join("deviceGroups")
+    }
+
+    /// A device group.
+    pub fn group(&self, group: &DeviceGroupId) -> String {
+        self.join(&format!("deviceGroups/{group}"))
+    }
+
+    /// The devices that a group of a query would have.
+    pub fn group_preview(&self, most: u32) -> String {
+        self.join(&format!("deviceGroupPreview?maxpagesize={most}"))
     }
 
     /// The list of device templates.

@@ -29,6 +29,7 @@ pub mod enrollment;
 mod error;
 pub mod events;
 pub mod files;
+pub mod groups;
 pub mod health;
 mod hosts;
 mod housekeeping;

@@ -50,6 +50,10 @@ pub enum Permission {
     DashboardsView,
     /// Create, change and delete dashboards.
     DashboardsManage,
+    /// See device groups.
+    GroupsView,
+    /// Create, change and delete device groups.
+    GroupsManage,
     /// See API tokens.
     TokensView,
     /// Create and delete API tokens.
@@ -68,7 +72,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::TemplatesView,
         Self::TemplatesManage,
         Self::DevicesView,
@@ -84,6 +88,8 @@ impl Permission {
         Self::AlertsUpdate,
         Self::DashboardsView,
         Self::DashboardsManage,
+        Self::GroupsView,
+        Self::GroupsManage,
         Self::TokensView,
         Self::TokensManage,
         Self::UsersView,
@@ -162,7 +168,7 @@ impl Role {
     /// What the role may do.
     pub fn permissions(self) -> Permissions {
         use Permission as P;
-        let viewer = [P::TemplatesView, P::DevicesView, P::RulesView, P::DashboardsView];
+        let viewer = [P::TemplatesView, P::DevicesView, P::RulesView, P::DashboardsView, P::GroupsView];
         let operator = [
             P::DevicesUpdate,
             P::DevicesCreate,
@@ -174,7 +180,7 @@ impl Role {
             P::DashboardsManage,
             P::TenantView,
         ];
-        let builder = [P::TemplatesManage, P::RulesManage, P::ConnectivityManage];
+        let builder = [P::TemplatesManage, P::RulesManage, P::ConnectivityManage, P::GroupsManage];
         let viewer = Permissions::of(&viewer);
         let operator = viewer.union(Permissions::of(&operator));
         match self {

@@ -20,6 +20,7 @@ pub mod digital_twin;
 pub mod dtdl;
 pub mod event;
 pub mod files;
+pub mod group;
 pub mod ids;
 pub mod job;
 pub mod properties;

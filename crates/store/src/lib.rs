@@ -25,6 +25,7 @@ mod error;
 pub mod events;
 pub mod failures;
 pub mod files;
+pub mod groups;
 pub mod health;
 pub mod hub_sessions;
 pub mod individual_enrollments;

@@ -17,6 +17,7 @@ pub enum Icon {
     Down,
     Edit,
     Eye,
+    Grid,
     Grow,
     Info,
     Layers,
@@ -66,6 +67,7 @@ impl Icon {
             Icon::Eye => {
                 r#"<path d="M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12z"/><circle cx="12" cy="12" r="2.8"/>"#
             }
+            Icon::Grid => r#"<path d="M4 4h6.5v6.5H4zM13.5 4H20v6.5h-6.5zM4 13.5h6.5V20H4zM13.5 13.5H20V20h-6.5z"/>"#,
             Icon::Grow => r#"<path d="M4 12h16M15 7l5 5-5 5"/>"#,
             Icon::Info => r#"<circle cx="12" cy="12" r="9"/><path d="M12 11v5.5M12 7.5v.1"/>"#,
             Icon::Layers => {

@@ -1,6 +1,7 @@
 //! Pieces of pages: they take values and signals, and never fetch.
 
 pub mod chart;
+pub mod conditions;
 pub mod copy;
 pub mod dialog;
 pub mod event_line;

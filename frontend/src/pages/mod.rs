@@ -5,6 +5,8 @@ pub mod dashboard;
 pub mod dashboards;
 pub mod device;
 pub mod devices;
+pub mod group;
+pub mod groups;
 pub mod health;
 pub mod not_found;
 pub mod rule;

@@ -155,6 +155,7 @@ fn Navigation() -> impl IntoView {
             })}
         {rights.may(Permission::TenantView).then(|| link("health", Icon::Pulse, "Health"))}
         <p class="nav-group">"Manage"</p>
+        {rights.may(Permission::GroupsView).then(|| link("groups", Icon::Grid, "Device groups"))}
         {rights.may(Permission::TemplatesView).then(|| link("templates", Icon::Layers, "Device templates"))}
         {rights.may(Permission::RulesView).then(|| link("rules", Icon::Rule, "Rules"))}
         {rights.may(Permission::TenantView).then(|| link("settings", Icon::Settings, "Settings"))}

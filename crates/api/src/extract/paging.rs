@@ -50,6 +50,16 @@ impl Paged {
         Page { next_link: last.map(|key| self.link(&key)), value: page.items.into_iter().map(convert).collect() }
     }
 
+    /// A page whose next one starts after `next`, which need not be in it.
+    pub(crate) fn page_after<T, U>(
+        &self,
+        items: Vec<T>,
+        next: Option<impl Display>,
+        convert: impl FnMut(T) -> U,
+    ) -> Page<U> {
+        Page { next_link: next.map(|key| self.link(&key)), value: items.into_iter().map(convert).collect() }
+    }
+
     /// How many entries were asked for.
     pub(crate) fn size(&self) -> u32 {
         self.size

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod dashboards;
+pub(crate) mod device_groups;
 pub(crate) mod device_telemetry;
 pub(crate) mod devices;
 pub(crate) mod enrollment_groups;
@@ -30,6 +31,7 @@ use actix_web::web::ServiceConfig;
 pub(crate) fn configure(service: &mut ServiceConfig) {
     alerts::configure(service);
     dashboards::configure(service);
+    device_groups::configure(service);
     device_telemetry::configure(service);
     devices::configure(service);
     enrollment_groups::configure(service);

@@ -4,6 +4,7 @@ use super::{etag, insert, invalid, load, note_publication, record, refuse_breaki
 use crate::{
     Engine, EngineError,
     audit::{self, Entry},
+    groups,
     notices::NoticeKind,
     precondition::IfMatch,
 };
@@ -124,6 +125,7 @@ pub async fn publish(
     let stored = templates::get(&tx, &caller.scope, id).await?;
     condition.check("device template", id, &etag(stored.version))?;
     let mut template = of_draft(stored.clone())?;
+    let first = !stored.published;
     let before = match stored.published {
         true => Some(load(stored.clone())?),
         false => source(&tx, caller, id).await?,
@@ -141,6 +143,9 @@ pub async fn publish(
         ..stored
     };
     template.version = templates::update(&tx, &caller.scope, &row).await?;
+    if first {
+        groups::add_automatic(&tx, engine, caller, &template).await?;
+    }
     (template.published, template.draft) = (true, false);
     note_publication(&tx, engine, caller, (id, template.version), changes).await?;
     record(&tx, engine, caller, "published", &template).await?;

@@ -11,6 +11,7 @@ pub use life::{
 use crate::{
     Engine, EngineError, Problem,
     audit::{self, Entry},
+    groups,
     notices::NoticeKind,
     precondition::IfMatch,
 };
@@ -127,6 +128,9 @@ pub(crate) async fn write(
     if !was_published || !changes.is_empty() {
         note_publication(tx, engine, caller, (&template.id, version), changes).await?;
     }
+    if !was_published {
+        groups::add_automatic(tx, engine, caller, template).await?;
+    }
     record(tx, engine, caller, "updated", template).await?;
     Ok(version)
 }
@@ -166,6 +170,7 @@ async fn note_insert(
 ) -> Result<(), EngineError> {
     if template.published {
         note_publication(tx, engine, caller, (&template.id, 1), changes).await?;
+        groups::add_automatic(tx, engine, caller, template).await?;
     }
     record(tx, engine, caller, "created", template).await
 }

@@ -1,7 +1,7 @@
 //! Who names a template, and which of its capabilities.
 
 use crate::{
-    DashboardId, RuleId, TemplateId,
+    DashboardId, DeviceGroupId, RuleId, TemplateId,
     dashboard::{Dashboard, TileConfiguration},
     rule::Rule,
 };
@@ -17,17 +17,20 @@ pub enum ReferrerKind {
     Rule,
     /// A dashboard.
     Dashboard,
+    /// A device group.
+    DeviceGroup,
 }
 
 impl ReferrerKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Rule, Self::Dashboard];
+    pub const ALL: [Self; 3] = [Self::Rule, Self::Dashboard, Self::DeviceGroup];
 
     /// As it is stored, and for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rule => "rule",
             Self::Dashboard => "dashboard",
+            Self::DeviceGroup => "device group",
         }
     }
 }
@@ -47,6 +50,11 @@ impl Referrer {
     /// The rule of this id and name.
     pub fn rule(id: RuleId, name: &str) -> Self {
         Self { kind: ReferrerKind::Rule, id: id.to_string(), name: name.to_owned() }
+    }
+
+    /// The device group of this id and name.
+    pub fn device_group(id: &DeviceGroupId, name: &str) -> Self {
+        Self { kind: ReferrerKind::DeviceGroup, id: id.to_string(), name: name.to_owned() }
     }
 
     /// The dashboard of this id and name.

@@ -29,6 +29,7 @@ const READS: &[&str] = &[
     "/api/rules",
     "/api/alerts",
     "/api/dashboards",
+    "/api/deviceGroups",
     "/api/apiTokens",
     "/api/enrollmentGroups",
     "/api/ledger",

@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod bucket;
 mod crash;
+mod device_groups;
 mod devices;
 mod events;
 mod files;

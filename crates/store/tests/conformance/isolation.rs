@@ -17,7 +17,7 @@ use muster_model::{
 use muster_store::{
     Paging, StoreError, Tx, alerts, audit, authorities, c2d, configurations, counters, dashboards,
     devices::{self, DeviceFilter},
-    enrollment, events, failures, files, health, hub_sessions, individual_enrollments, jobs, modules, outbox,
+    enrollment, events, failures, files, groups, health, hub_sessions, individual_enrollments, jobs, modules, outbox,
     registrations, rules,
     telemetry::{self, HistoryQuery, LatestValues},
     templates, tokens, twins, users,
@@ -166,6 +166,17 @@ async fn fill(db: &Db) -> muster_model::device::Device {
         version: 1,
     };
     dashboards::insert(&tx, scope, &dashboard).await.expect("inserts");
+    let group = muster_model::group::DeviceGroup {
+        id: id("all"),
+        display_name: "All".into(),
+        description: String::new(),
+        filter: String::new(),
+        automatic_of: None,
+        version: 1,
+        created_at: at(0),
+        updated_at: at(0),
+    };
+    groups::insert(&tx, scope, &group, &Default::default()).await.expect("inserts");
     let entry = audit::AuditEntry {
         id: Uuid::from_u128(1),
         at: at(0),
@@ -234,12 +245,12 @@ fn not_found<T: std::fmt::Debug>(what: &str, result: Result<T, StoreError>) {
 async fn a_stranger_finds_nothing(db: Db) {
     let device = fill(&db).await;
     let tx = db.store.begin(&db.scope).await.expect("begins");
-    assert_eq!(how_much(&tx, &db.scope).await, [1; 11], "its own tenant sees it");
+    assert_eq!(how_much(&tx, &db.scope).await, [1; 12], "its own tenant sees it");
     drop(tx);
 
     let scope = &db.stranger;
     let tx = db.store.begin(scope).await.expect("begins");
-    assert_eq!(how_much(&tx, scope).await, [0; 11]);
+    assert_eq!(how_much(&tx, scope).await, [0; 12]);
     not_found("device", devices::get(&tx, scope, &device.id).await);
     not_found("device", devices::update(&tx, scope, &device).await);
     not_found("device", devices::delete(&tx, scope, &device.id, at(1)).await);
@@ -279,6 +290,8 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("rule", rules::get(&tx, scope, rule(1, true).id).await);
     not_found("rule", rules::update(&tx, scope, &rule(1, true), at(1)).await);
     not_found("rule", rules::delete(&tx, scope, rule(1, true).id).await);
+    not_found("group", groups::get(&tx, scope, &id("all")).await);
+    not_found("group", groups::delete(&tx, scope, &id("all")).await);
     not_found("dashboard", dashboards::delete(&tx, scope, &id("main")).await);
     let alert = muster_model::AlertId(Uuid::from_u128(1));
     not_found("alert", alerts::get(&tx, scope, alert).await);
@@ -299,7 +312,7 @@ async fn a_stranger_finds_nothing(db: Db) {
 }
 
 /// How many things of each kind a tenant lists.
-async fn how_much(tx: &Tx, scope: &Scope) -> [usize; 11] {
+async fn how_much(tx: &Tx, scope: &Scope) -> [usize; 12] {
     [
         devices::list(tx, scope, &DeviceFilter::default(), Paging::first(9)).await.expect("lists").items.len(),
         users::list_members(tx, scope, Paging::first(9)).await.expect("lists").items.len(),
@@ -308,6 +321,7 @@ async fn how_much(tx: &Tx, scope: &Scope) -> [usize; 11] {
         enrollment::list(tx, scope, Paging::first(9)).await.expect("lists").items.len(),
         rules::list(tx, scope, Paging::first(9)).await.expect("lists").items.len(),
         dashboards::list(tx, scope, Paging::first(9)).await.expect("lists").items.len(),
+        groups::list(tx, scope, Paging::first(9)).await.expect("lists").items.len(),
         alerts::list(tx, scope, &Default::default(), Paging::first(9)).await.expect("lists").items.len(),
         audit::list(tx, scope, &Default::default(), Paging::first(9)).await.expect("lists").items.len(),
         outbox::list(tx, scope, outbox::WorkState::Pending, Paging::first(9)).await.expect("lists").items.len(),
@@ -334,7 +348,7 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 42, "{policed:?}");
+        assert_eq!(policed.len(), 43, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;

@@ -1,7 +1,6 @@
 //! The editor of a rule: a form that reads back as a sentence.
 
 mod actions;
-mod conditions;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,14 +12,23 @@ use uuid::Uuid;
 
 use super::shell::{set_shown, set_title};
 use crate::api::{Api, ApiError, use_api};
+use crate::components::conditions::{Conditions, Purpose};
 use crate::components::dialog::Confirm;
 use crate::components::fields::{SelectField, Switch, TextField};
 use crate::components::icon::{Icon, icon};
 use crate::components::states::{Blank, Skeleton, loaded};
 use crate::components::toast::use_toasts;
 use crate::load::Loader;
-use crate::rule_draft::{Choice, Draft, DraftAction, DraftCondition, choices, sentence};
+use crate::rule_draft::{Choice, Draft, DraftAction, DraftCondition, choices, operators, sentence};
 use crate::session::use_rights;
+
+const PURPOSE: Purpose = Purpose {
+    title: "When",
+    subject: "Telemetry",
+    nothing: "This template has no telemetry that can be compared.",
+    count: (1, 10),
+    operators: |kind| operators(kind).to_vec(),
+};
 
 /// The editor, for a rule that exists or a new one.
 #[component]
@@ -168,7 +176,7 @@ fn Editor(rule: Option<Rule>, templates: Vec<DeviceTemplate>) -> impl IntoView {
                 </div>
                 <Switch label="Enabled" on=form.enabled change=Callback::new(move |on| form.enabled.set(on)) />
             </section>
-            <conditions::Conditions matching=form.matching conditions=form.conditions offered=Signal::derive(move || offered.get()) />
+            <Conditions purpose=PURPOSE matching=form.matching conditions=form.conditions offered=Signal::derive(move || offered.get()) />
             <SeverityChoice severity=form.severity />
             <actions::Actions actions=form.actions />
             <section>

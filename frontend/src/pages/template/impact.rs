@@ -44,6 +44,7 @@ fn user(api: Api, used: &TemplateUse) -> AnyView {
     let (path, kind) = match used.kind {
         ReferrerKind::Rule => ("rules", "Rule"),
         ReferrerKind::Dashboard => ("dashboards", "Dashboard"),
+        ReferrerKind::DeviceGroup => ("groups", "Device group"),
     };
     let href = api.page(&format!("{path}/{}", segment(&used.id)));
     let tone = if used.broken { "bad" } else { "quiet" };

@@ -90,7 +90,7 @@ fn Catalogue(open: RwSignal<bool>, templates: Loader<Vec<DeviceTemplate>>) -> im
                         }
                     };
                     view! {
-                        <li class="choice">
+                        <li class="offer">
                             <div>
                                 <h3>{name}</h3>
                                 <p>{text}</p>
@@ -100,7 +100,7 @@ fn Catalogue(open: RwSignal<bool>, templates: Loader<Vec<DeviceTemplate>>) -> im
                         </li>
                     }
                 });
-                view! { <ul class="choices">{rows.collect_view()}</ul> }
+                view! { <ul class="offers">{rows.collect_view()}</ul> }
             },
         )}
     }

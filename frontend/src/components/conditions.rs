@@ -1,19 +1,33 @@
-//! The conditions of a rule.
+//! Conditions, of a rule or of a device group.
 
 use leptos::prelude::*;
-use muster_contract::rule::Match;
+use muster_contract::rule::{Match, Operator};
 
 use crate::components::fields::Select;
 use crate::components::icon::{Icon, icon};
 use crate::components::segments::Segments;
-use crate::rule_draft::{Choice, ChoiceKind, DraftCondition, operator_from, operator_word, operator_words, operators};
+use crate::rule_draft::{Choice, ChoiceKind, DraftCondition, operator_from, operator_word, operator_words};
 
-/// The most conditions that a rule can have.
-const MOST: usize = 10;
+/// What conditions are for.
+#[derive(Clone, Copy)]
+pub struct Purpose {
+    /// The heading.
+    pub title: &'static str,
+    /// What is compared, for screen readers.
+    pub subject: &'static str,
+    /// What is said where nothing can be compared.
+    pub nothing: &'static str,
+    /// How many there are at least and at most.
+    pub count: (usize, usize),
+    /// The comparisons for values of a kind.
+    pub operators: fn(&ChoiceKind) -> Vec<Operator>,
+}
 
-/// The conditions of a rule.
+/// Conditions.
 #[component]
 pub fn Conditions(
+    /// What they are for.
+    purpose: Purpose,
     /// How they are joined.
     matching: RwSignal<Match>,
     /// The conditions.
@@ -30,7 +44,7 @@ pub fn Conditions(
     view! {
         <section>
             <div class="row spread field">
-                <h3>"When"</h3>
+                <h3>{purpose.title}</h3>
                 <Show when=move || conditions.with(|all| all.len() > 1)>
                     <Segments
                         label="How conditions are joined"
@@ -40,16 +54,16 @@ pub fn Conditions(
                 </Show>
             </div>
             <Show when=move || offered.with(Vec::is_empty)>
-                <p class="soft">"This template has no telemetry that can be compared."</p>
+                <p class="soft">{purpose.nothing}</p>
             </Show>
             <For each=move || conditions.get() key=|condition| condition.number let:condition>
-                <ConditionRow number=condition.number conditions offered />
+                <ConditionRow number=condition.number conditions offered purpose />
             </For>
             <div class="row field">
                 <button
                     type="button"
                     class="button small"
-                    disabled=move || conditions.with(|all| all.len() >= MOST)
+                    disabled=move || conditions.with(|all| all.len() >= purpose.count.1)
                     on:click=add
                 >
                     {icon(Icon::Plus)}
@@ -61,7 +75,12 @@ pub fn Conditions(
 }
 
 #[component]
-fn ConditionRow(number: u64, conditions: RwSignal<Vec<DraftCondition>>, offered: Signal<Vec<Choice>>) -> impl IntoView {
+fn ConditionRow(
+    number: u64,
+    conditions: RwSignal<Vec<DraftCondition>>,
+    offered: Signal<Vec<Choice>>,
+    purpose: Purpose,
+) -> impl IntoView {
     let current = move || conditions.with(|all| all.iter().find(|condition| condition.number == number).cloned());
     let start = untrack(current).unwrap_or_else(|| DraftCondition::new(number));
     let telemetry = RwSignal::new(start.telemetry);
@@ -69,7 +88,7 @@ fn ConditionRow(number: u64, conditions: RwSignal<Vec<DraftCondition>>, offered:
     let value = RwSignal::new(start.value);
     let choice =
         Memo::new(move |_| offered.with(|offered| offered.iter().find(|one| one.key == telemetry.get()).cloned()));
-    fit_to_choice(choice, telemetry, operator, value, offered);
+    fit_to_choice(choice, telemetry, (operator, purpose.operators), value, offered);
     // The row owns its fields; the rule follows them.
     Effect::new(move |_| {
         let (telemetry, operator, value) = (telemetry.get(), operator_from(&operator.get()), value.get());
@@ -88,19 +107,20 @@ fn ConditionRow(number: u64, conditions: RwSignal<Vec<DraftCondition>>, offered:
     });
     let comparisons = Signal::derive(move || {
         let kind = choice.get().map_or(ChoiceKind::Number, |choice| choice.kind);
-        operators(&kind).iter().map(|one| (operator_word(*one), operator_words(*one).to_owned())).collect::<Vec<_>>()
+        let operators = (purpose.operators)(&kind).into_iter();
+        operators.map(|one| (operator_word(one), operator_words(one).to_owned())).collect::<Vec<_>>()
     });
     let remove = move |_| conditions.update(|all| all.retain(|condition| condition.number != number));
     view! {
         <div class="condition">
-            <Select name="Telemetry" value=telemetry options=names />
+            <Select name=purpose.subject value=telemetry options=names />
             <Select name="Comparison" value=operator options=comparisons />
             {move || value_field(choice.get(), value)}
             <button
                 type="button"
                 class="icon-button"
                 aria-label="Remove this condition"
-                disabled=move || conditions.with(|all| all.len() < 2)
+                disabled=move || conditions.with(|all| all.len() <= purpose.count.0)
                 on:click=remove
             >
                 {icon(Icon::Trash)}
@@ -113,7 +133,7 @@ fn ConditionRow(number: u64, conditions: RwSignal<Vec<DraftCondition>>, offered:
 fn fit_to_choice(
     choice: Memo<Option<Choice>>,
     telemetry: RwSignal<String>,
-    operator: RwSignal<String>,
+    (operator, operators): (RwSignal<String>, fn(&ChoiceKind) -> Vec<Operator>),
     value: RwSignal<String>,
     offered: Signal<Vec<Choice>>,
 ) {

@@ -1,6 +1,6 @@
 //! `cargo xtask check`: everything that can be said about the source without running it.
 
-use crate::{deploy, paths, process, stage::Stages, tidy};
+use crate::{deploy, paths, process, setup, stage::Stages, tidy};
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -38,11 +38,15 @@ fn cargo(arguments: &[&str]) -> Command {
 }
 
 fn format() -> Result<()> {
-    process::run(&mut cargo(&["fmt", "--all", "--", "--check"]))
+    process::run(&mut cargo(&["fmt", "--all", "--", "--check"]))?;
+    process::run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"]))
 }
 
 fn clippy() -> Result<()> {
-    process::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    process::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
+    setup::provide(&[&setup::CXX])?;
+    let mut fuzz = cargo(&["clippy", "--manifest-path", "fuzz/Cargo.toml", "--locked"]);
+    process::run(fuzz.arg("--target-dir").arg(paths::fuzz_target()).args(["--", "-D", "warnings"]))
 }
 
 fn documentation() -> Result<()> {

@@ -1,35 +1,51 @@
 //! Whether a crate's licence expression is one that `deny.toml` allows.
 
 use anyhow::{Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The licences of `deny.toml`.
-pub struct Allowed(BTreeSet<String>);
+pub struct Allowed {
+    everywhere: BTreeSet<String>,
+    /// What some crates may have beside, by their names.
+    exceptions: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Allowed {
-    /// Reads `[licenses] allow`.
+    /// Reads `[licenses] allow` and `exceptions`.
     pub fn read(deny_toml: &str) -> Result<Self> {
         let document: toml::Table = toml::from_str(deny_toml)?;
-        let list = document.get("licenses").and_then(|licences| licences.get("allow")).and_then(toml::Value::as_array);
-        let names: BTreeSet<String> =
-            list.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect();
-        if names.is_empty() { bail!("deny.toml lists no licences") } else { Ok(Self(names)) }
+        let Some(licences) = document.get("licenses") else { bail!("deny.toml has no [licenses]") };
+        let everywhere = names(licences);
+        if everywhere.is_empty() {
+            bail!("deny.toml lists no licences");
+        }
+        let exceptions = licences.get("exceptions").and_then(toml::Value::as_array).into_iter().flatten();
+        let exceptions =
+            exceptions.filter_map(|exception| Some((exception.get("crate")?.as_str()?.to_owned(), names(exception))));
+        Ok(Self { everywhere, exceptions: exceptions.collect() })
     }
 
-    /// Whether one may use what is under `expression` (SPDX, or the older `A/B` for `A OR B`).
-    pub fn admits(&self, expression: &str) -> bool {
+    /// Whether one may use the crate `name` under `expression` (SPDX, or the older `A/B` for `A OR B`).
+    pub fn admits(&self, name: &str, expression: &str) -> bool {
         let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
         let words: Vec<&str> = spaced.split_whitespace().collect();
-        let mut reader = Reader { words: &words, allowed: self };
+        let mut reader = Reader { words: &words, allowed: self, exceptions: self.exceptions.get(name) };
         let admitted = reader.any();
         admitted && reader.words.is_empty()
     }
+}
+
+/// The licences of an `allow`.
+fn names(table: &toml::Value) -> BTreeSet<String> {
+    let list = table.get("allow").and_then(toml::Value::as_array);
+    list.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }
 
 /// Reads an expression and judges it as it goes.
 struct Reader<'a> {
     words: &'a [&'a str],
     allowed: &'a Allowed,
+    exceptions: Option<&'a BTreeSet<String>>,
 }
 
 impl Reader<'_> {
@@ -57,11 +73,15 @@ impl Reader<'_> {
         let Some((&name, rest)) = self.words.split_first() else { return false };
         self.words = rest;
         if !self.take("WITH") {
-            return self.allowed.0.contains(name);
+            return self.contains(name);
         }
         let Some((&exception, rest)) = self.words.split_first() else { return false };
         self.words = rest;
-        self.allowed.0.contains(&format!("{name} WITH {exception}"))
+        self.contains(&format!("{name} WITH {exception}"))
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.allowed.everywhere.contains(name) || self.exceptions.is_some_and(|names| names.contains(name))
     }
 
     fn take(&mut self, word: &str) -> bool {
@@ -81,7 +101,8 @@ mod tests {
     fn expressions_are_judged() {
         let allowed = Allowed::read(
             r#"[licenses]
-            allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"]"#,
+            allow = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"]
+            exceptions = [{ crate = "tool", allow = ["NCSA"] }]"#,
         )
         .unwrap();
         let table = [
@@ -100,8 +121,10 @@ mod tests {
             ("MIT MIT", false),
         ];
         for (expression, admitted) in table {
-            assert_eq!(allowed.admits(expression), admitted, "{expression}");
+            assert_eq!(allowed.admits("a", expression), admitted, "{expression}");
         }
+        assert!(allowed.admits("tool", "(MIT OR Apache-2.0) AND NCSA") && allowed.admits("tool", "MIT"));
+        assert!(!allowed.admits("a", "(MIT OR Apache-2.0) AND NCSA"));
     }
 
     #[test]

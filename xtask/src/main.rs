@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod counts;
 mod deploy;
+mod fuzz;
 mod licences;
 mod lock;
 mod paths;
@@ -57,6 +58,14 @@ enum Task {
     Bench {
         #[command(subcommand)]
         bench: Bench,
+    },
+    /// Throws bytes at the parsers, guided by coverage
+    Fuzz {
+        /// Targets, by the folders of fuzz/corpus; none runs all in turn
+        name: Vec<String>,
+        /// How long each of them runs
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
     },
     /// Builds the web app into frontend/dist
     Web {
@@ -124,6 +133,7 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Bench { bench: Bench::Ingest { load, event_feed: true } } => bench::measure_event_feed(load.into()),
         Task::Bench { bench: Bench::Hub(load) } => bench::measure(bench::Subject::Hub, load.into()),
+        Task::Fuzz { name, seconds } => fuzz::run(&name, seconds),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),
         Task::Web { dev } => web::build(if dev { web::Build::Dev } else { web::Build::Release }, web::Keep::Same),

@@ -13,6 +13,11 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
+/// Where the fuzz crate, a workspace of its own, is built.
+pub fn fuzz_target() -> PathBuf {
+    target().join("fuzz")
+}
+
 /// The built `muster`.
 pub fn muster(profile: Profile) -> PathBuf {
     target().join(profile.folder()).join("muster")

@@ -30,6 +30,9 @@ pub const MOSQUITTO: Need = Need { program: "mosquitto", package: "mosquitto", w
 /// Makes the certificates of the brokers to compare with.
 pub const OPENSSL: Need = Need { program: "openssl", package: "openssl", why: "makes certificates for the bench" };
 
+/// Compiles libFuzzer.
+pub const CXX: Need = Need { program: "c++", package: "g++", why: "compiles libFuzzer" };
+
 /// The browser of the end-to-end tests.
 pub const CHROMIUM: Need =
     Need { program: "chromium", package: "chromium", why: "the browser of the end-to-end tests" };

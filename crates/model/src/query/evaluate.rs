@@ -7,16 +7,8 @@ use std::cmp::Ordering;
 /// The value; nothing where it is undefined.
 pub(super) fn evaluate(expression: &Expression, document: &Value) -> Option<Value> {
     match expression {
-        Expression::Or(left, right) => match (truth(left, document), truth(right, document)) {
-            (Some(true), _) | (_, Some(true)) => Some(true.into()),
-            (Some(false), Some(false)) => Some(false.into()),
-            _ => None,
-        },
-        Expression::And(left, right) => match (truth(left, document), truth(right, document)) {
-            (Some(false), _) | (_, Some(false)) => Some(false.into()),
-            (Some(true), Some(true)) => Some(true.into()),
-            _ => None,
-        },
+        Expression::Or(operands) => decide(operands, document, true).map(Value::from),
+        Expression::And(operands) => decide(operands, document, false).map(Value::from),
         Expression::Not(inner) => truth(inner, document).map(|truth| (!truth).into()),
         Expression::Compare(comparison, left, right) => {
             let (left, right) = (evaluate(left, document)?, evaluate(right, document)?);
@@ -52,6 +44,19 @@ pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
         },
         _ => None,
     }
+}
+
+/// What one decides, whatever the others are; else all must be the opposite for it to be known.
+fn decide(operands: &[Expression], document: &Value, decisive: bool) -> Option<bool> {
+    let mut outcome = Some(!decisive);
+    for operand in operands {
+        match truth(operand, document) {
+            Some(truth) if truth == decisive => return Some(decisive),
+            Some(_) => {}
+            None => outcome = None,
+        }
+    }
+    outcome
 }
 
 fn truth(expression: &Expression, document: &Value) -> Option<bool> {
@@ -124,6 +129,9 @@ mod tests {
             ("NOT tags.missing = 'north'", false),
             ("tags.missing = 1 OR version = 7", true),
             ("tags.missing = 1 AND version = 7", false),
+            ("version = 1 OR tags.missing = 1 OR version = 7", true),
+            ("NOT (version = 7 AND tags.missing = 1 AND version = 1)", true),
+            ("NOT (version = 7 AND tags.missing = 1)", false),
             ("is_defined(tags.missing)", false),
             ("NOT is_defined(tags.missing)", true),
             ("IS_DEFINED(tags.none)", true),

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub const MAX_QUERY_BYTES: usize = 16 * 1024;
 /// Parentheses, `NOT`s and the like in one another.
 pub const MAX_DEPTH: usize = 64;
+/// Arithmetic of one query: `a - b - c` is a tree as deep as it is long, and is walked by recursion.
+pub const MAX_OPERATORS: usize = 256;
 
 /// A query.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,10 +114,10 @@ pub enum Order {
 /// Something that has a value in a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expression {
-    /// Either is true.
-    Or(Box<Self>, Box<Self>),
-    /// Both are true.
-    And(Box<Self>, Box<Self>),
+    /// One of them is true.
+    Or(Vec<Self>),
+    /// All are true.
+    And(Vec<Self>),
     /// It is false.
     Not(Box<Self>),
     /// How two primitive values compare.
@@ -166,6 +168,9 @@ pub enum QueryError {
     /// It is nested too deeply.
     #[error("query is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// It calculates too much.
+    #[error("query has more than {MAX_OPERATORS} arithmetic operators")]
+    TooManyOperators,
     /// Something else was expected.
     #[error("query at byte {at}: expected {expected}")]
     Expected {

@@ -1,8 +1,8 @@
 //! Tokens to trees.
 
 use super::{
-    Aggregate, Comparison, Element, Expression, Item, MAX_DEPTH, MAX_QUERY_BYTES, Operator, Order, Path, Projection,
-    Query, QueryError, Source, Step,
+    Aggregate, Comparison, Element, Expression, Item, MAX_DEPTH, MAX_OPERATORS, MAX_QUERY_BYTES, Operator, Order, Path,
+    Projection, Query, QueryError, Source, Step,
     lexer::{Token, tokens},
 };
 use serde_json::Value;
@@ -13,12 +13,12 @@ pub(super) fn query(text: &str) -> Result<Query, QueryError> {
     let top = parser.top()?;
     let projection = parser.projection()?;
     parser.keyword("FROM", "FROM")?;
-    parser.source = parser.source()?;
+    let source = parser.source()?;
+    parser.source = Some(source);
     let condition = if parser.take("WHERE") { Some(parser.expression()?) } else { None };
     let group_by = if parser.take_pair("GROUP", "BY")? { parser.paths()? } else { Vec::new() };
     let order_by = if parser.take_pair("ORDER", "BY")? { parser.order()? } else { Vec::new() };
     parser.end()?;
-    let source = parser.source;
     let mut query = Query { top, projection, source, condition, group_by, order_by };
     // The projection comes before its source is known.
     if let Projection::Items(items) = &mut query.projection {
@@ -34,7 +34,7 @@ pub(super) fn query(text: &str) -> Result<Query, QueryError> {
 }
 
 pub(super) fn condition(text: &str) -> Result<Expression, QueryError> {
-    let mut parser = Parser::new(text)?;
+    let mut parser = Parser { source: Some(Source::Devices), ..Parser::new(text)? };
     let condition = parser.expression()?;
     parser.end()?;
     Ok(condition)
@@ -88,7 +88,9 @@ struct Parser {
     next: usize,
     end: usize,
     depth: usize,
-    source: Source,
+    operators: usize,
+    /// Known behind FROM.
+    source: Option<Source>,
 }
 
 impl Parser {
@@ -96,7 +98,7 @@ impl Parser {
         if text.len() > MAX_QUERY_BYTES {
             return Err(QueryError::TooLong);
         }
-        Ok(Self { tokens: tokens(text)?, next: 0, end: text.len(), depth: 0, source: Source::Devices })
+        Ok(Self { tokens: tokens(text)?, next: 0, end: text.len(), depth: 0, operators: 0, source: None })
     }
 
     fn top(&mut self) -> Result<Option<u64>, QueryError> {
@@ -220,26 +222,28 @@ impl Parser {
                 self.expect("]", "']'")?;
             } else {
                 let mut path = Path(steps);
-                strip(&mut path, self.source);
+                if let Some(source) = self.source {
+                    strip(&mut path, source);
+                }
                 return Ok(path);
             }
         }
     }
 
     fn expression(&mut self) -> Result<Expression, QueryError> {
-        let mut left = self.conjunction()?;
+        let mut operands = vec![self.conjunction()?];
         while self.take("OR") {
-            left = Expression::Or(Box::new(left), Box::new(self.conjunction()?));
+            operands.push(self.conjunction()?);
         }
-        Ok(left)
+        Ok(one_or(operands, Expression::Or))
     }
 
     fn conjunction(&mut self) -> Result<Expression, QueryError> {
-        let mut left = self.negation()?;
+        let mut operands = vec![self.negation()?];
         while self.take("AND") {
-            left = Expression::And(Box::new(left), Box::new(self.negation()?));
+            operands.push(self.negation()?);
         }
-        Ok(left)
+        Ok(one_or(operands, Expression::And))
     }
 
     fn negation(&mut self) -> Result<Expression, QueryError> {
@@ -306,6 +310,10 @@ impl Parser {
         let mut left = operand(self)?;
         while let Some((_, operator)) = operators.iter().find(|(sign, _)| self.peek() == Some(&Token::Sign(sign))) {
             self.next += 1;
+            self.operators += 1;
+            if self.operators > MAX_OPERATORS {
+                return Err(QueryError::TooManyOperators);
+            }
             left = Expression::Arithmetic(*operator, Box::new(left), Box::new(operand(self)?));
         }
         Ok(left)
@@ -431,6 +439,16 @@ impl Parser {
     }
 }
 
+fn one_or(mut operands: Vec<Expression>, many: fn(Vec<Expression>) -> Expression) -> Expression {
+    match operands.pop() {
+        Some(only) if operands.is_empty() => only,
+        last => {
+            operands.extend(last);
+            many(operands)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -493,10 +511,35 @@ mod tests {
     #[test]
     fn and_binds_tighter_than_or_and_the_source_is_no_part_of_a_path() {
         let condition = Expression::parse_condition("a OR b AND devices.c").expect("a condition");
-        let attribute = |name: &str| Box::new(Expression::Attribute(Path(vec![Step::Name(name.into())])));
-        let both = Expression::And(attribute("b"), attribute("c"));
-        assert_eq!(condition, Some(Expression::Or(attribute("a"), Box::new(both))));
+        let attribute = |name: &str| Expression::Attribute(Path(vec![Step::Name(name.into())]));
+        let both = Expression::And(vec![attribute("b"), attribute("c")]);
+        assert_eq!(condition, Some(Expression::Or(vec![attribute("a"), both])));
         assert_eq!(Expression::parse_condition(" * "), Ok(None));
+        let text = "SELECT devices.modules.moduleId FROM devices.modules WHERE devices.modules.devices = 1";
+        let query = Query::parse(text).expect("a query");
+        let path = |name: &str| Path(vec![Step::Name(name.into())]);
+        let item = Item { element: Element::Attribute(path("moduleId")), name: "moduleId".into() };
+        assert_eq!(query.projection, Projection::Items(vec![item]));
+        let expected = Box::new(Expression::Attribute(path("devices")));
+        assert!(matches!(query.condition, Some(Expression::Compare(_, left, _)) if left == expected));
+    }
+
+    #[test]
+    fn long_queries_are_no_deep_recursion() {
+        let document = serde_json::json!({"a": 1});
+        let holds =
+            |text: &str| Expression::parse_condition(text).map(|condition| condition.map(|it| it.holds(&document)));
+        let chain = |word: &str, count: usize| format!("a{}", word.repeat(count));
+        for word in [" OR a", " AND a"] {
+            assert_eq!(holds(&chain(word, MAX_QUERY_BYTES / word.len() - 1)), Ok(Some(false)), "{word}");
+        }
+        for word in ["-a", "*a", "+a"] {
+            assert_eq!(holds(&chain(word, MAX_OPERATORS)), Ok(Some(false)), "{word}");
+            assert_eq!(holds(&chain(word, MAX_OPERATORS + 1)), Err(QueryError::TooManyOperators), "{word}");
+        }
+        let spine = format!("{}a{}", "(".repeat(MAX_DEPTH), "-a-a-a)".repeat(MAX_DEPTH));
+        assert_eq!(holds(&spine), Ok(Some(false)));
+        assert_eq!(holds(&spine.replace("-a-a", "-a-a-a-a")), Err(QueryError::TooManyOperators));
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use muster_engine::Engine;
 use std::path::PathBuf;
+use tokio::runtime::Handle;
 
 /// What the composition gives the API.
 #[derive(Clone)]
@@ -14,6 +15,8 @@ pub struct ApiParts {
     pub config: ApiConfig,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
+    /// The runtime of everything but the web server, whose tasks are counted.
+    pub runtime: Handle,
 }
 
 /// What the operator configured, as far as this crate needs it.

@@ -7,8 +7,14 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use rmqtt_codec::v3::{Codec, Connect, ConnectAckReason, Packet};
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::sleep_until,
+};
 use tokio_util::codec::{Decoder, Encoder};
 
 /// Seconds after which a server may give a silent device up; pings come well before.
@@ -17,6 +23,21 @@ const KEEP_ALIVE_SECONDS: u16 = 240;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest packet taken from a server.
 const MAX_PACKET_BYTES: u32 = 1024 * 1024;
+
+/// A device that is silent for so long sends a ping.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// The server does not want this device.
+#[derive(Debug)]
+pub(crate) struct SignInRefused(&'static str);
+
+impl fmt::Display for SignInRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sign-in refused: {}", self.0)
+    }
+}
+
+impl std::error::Error for SignInRefused {}
 
 /// A connection that the server has accepted.
 pub(crate) struct Connection {
@@ -44,7 +65,7 @@ impl Connection {
         connection.flush().await?;
         match connection.answer().await? {
             Packet::ConnectAck(ack) if ack.return_code == ConnectAckReason::ConnectionAccepted => Ok(connection),
-            Packet::ConnectAck(ack) => bail!("sign-in refused: {}", ack.return_code.reason()),
+            Packet::ConnectAck(ack) => Err(SignInRefused(ack.return_code.reason()).into()),
             _ => bail!("sign-in answered by another packet"),
         }
     }
@@ -88,6 +109,25 @@ impl Connection {
             }
         };
         tokio::time::timeout(ANSWER_TIMEOUT, reading).await.context("no answer in time")?
+    }
+
+    /// Holds the connection until `end`, with pings; nothing where it breaks before.
+    pub(crate) async fn held(mut self, end: Instant) -> Option<Self> {
+        let mut ping = Instant::now() + PING_EVERY;
+        while Instant::now() < end {
+            tokio::select! {
+                filled = self.fill() => {
+                    filled.ok()?;
+                    while self.packet().ok()?.is_some() {}
+                }
+                () = sleep_until(ping.min(end).into()) => {
+                    ping = Instant::now() + PING_EVERY;
+                    self.queue(Packet::PingRequest).ok()?;
+                    self.flush().await.ok()?;
+                }
+            }
+        }
+        Some(self)
     }
 
     /// Says goodbye.

@@ -1,6 +1,11 @@
 //! One device under load.
 
-use crate::{connection::Connection, fleet::Quality, payload::Payload, report::Totals};
+use crate::{
+    connection::{Connection, PING_EVERY},
+    fleet::Quality,
+    payload::Payload,
+    report::Totals,
+};
 use anyhow::{Context, Result, bail};
 use rmqtt_codec::{
     types::{Publish, QoS},
@@ -13,8 +18,6 @@ use std::{
 
 /// How long the last acknowledgements are waited for.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A device that is silent for so long sends a ping.
-const PING_EVERY: Duration = Duration::from_secs(60);
 
 /// What all devices do.
 pub(crate) struct Plan {

@@ -6,6 +6,7 @@ use crate::{
     endpoint::Endpoint,
     methods::{self, Service},
     payload::Payload,
+    reconnect,
     report::{LoadReport, Totals},
 };
 use anyhow::{Context, Result, bail};
@@ -82,8 +83,20 @@ pub async fn run(config: LoadConfig) -> Result<LoadReport> {
     Fleet::connect(config.endpoint, config.devices).await?.load(config.activity, config.duration).await
 }
 
+/// Has the devices connect and leave in turn, `times` in all; in the report each is a message, and its connection the
+/// acknowledgement.
+///
+/// # Errors
+/// When a task died.
+pub async fn churn(endpoint: Endpoint, devices: Vec<DeviceLogin>, times: u64) -> Result<LoadReport> {
+    let totals = Arc::new(Totals::new()?);
+    reconnect::churn(endpoint, devices, times, &totals).await?;
+    totals.report(0, Duration::ZERO)
+}
+
 /// Devices that are connected.
 pub struct Fleet {
+    endpoint: Endpoint,
     connections: Vec<(usize, DeviceLogin, Connection)>,
     connecting: Duration,
     totals: Arc<Totals>,
@@ -118,7 +131,7 @@ impl Fleet {
         }
         match first_error {
             Some(error) if connections.is_empty() => Err(error.context("no device could connect")),
-            _ => Ok(Self { connections, connecting: start.elapsed(), totals }),
+            _ => Ok(Self { endpoint, connections, connecting: start.elapsed(), totals }),
         }
     }
 
@@ -157,6 +170,18 @@ impl Fleet {
         while let Some(ended) = devices.join_next().await {
             ended.context("a device's task")?;
         }
+        self.totals.report(connected, self.connecting)
+    }
+
+    /// Waits for the server to drop the devices and has them connect again, all at once; in the report an attempt is a
+    /// message, a connection its acknowledgement, and its latency counts from when the first was dropped. A refused
+    /// sign-in is an error, and so is a device that is not back after `patience`.
+    ///
+    /// # Errors
+    /// When a task died.
+    pub async fn outlast(self, patience: Duration) -> Result<LoadReport> {
+        let connected = self.connections.len();
+        reconnect::outlast(self.endpoint, self.connections, patience, &self.totals).await?;
         self.totals.report(connected, self.connecting)
     }
 

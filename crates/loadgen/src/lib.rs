@@ -11,11 +11,12 @@ mod fleet;
 mod methods;
 mod payload;
 mod provision;
+mod reconnect;
 mod report;
 mod simulate;
 
 pub use endpoint::Endpoint;
-pub use fleet::{Activity, DeviceLogin, Fleet, LoadConfig, Quality, run};
+pub use fleet::{Activity, DeviceLogin, Fleet, LoadConfig, Quality, churn, run};
 pub use methods::Service;
 pub use payload::Payload;
 pub use provision::{Group, provision, provisioned};

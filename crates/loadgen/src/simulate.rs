@@ -2,7 +2,7 @@
 
 use crate::{
     endpoint::Endpoint,
-    fleet::{Activity, DeviceLogin, Fleet, Quality},
+    fleet::{Activity, DeviceLogin, Fleet, Quality, churn},
     methods::Service,
     payload::Payload,
     provision::{Group, provision, provisioned},
@@ -57,8 +57,14 @@ pub struct SimulateArgs {
     /// Send nothing, just hold the connections.
     #[arg(long)]
     idle: bool,
+    /// Send nothing, and when the server drops the devices, connect again, all at once; --seconds is the patience.
+    #[arg(long, conflicts_with = "idle")]
+    reconnect: bool,
+    /// Connect and leave so many times in all, the devices in turn, instead of sending.
+    #[arg(long, conflicts_with_all = ["idle", "reconnect"], value_parser = RangedU64ValueParser::<u64>::new().range(1..=10_000_000))]
+    churn: Option<u64>,
     /// Call methods of the devices, over the hub's REST API at https://HOST:PORT, instead of having them send.
-    #[arg(long, requires_all = ["hub", "service_key"], conflicts_with = "idle")]
+    #[arg(long, requires_all = ["hub", "service_key"], conflicts_with_all = ["idle", "reconnect", "churn"])]
     methods_at: Option<String>,
     /// A key of the tenant's policy "service"; goes with --methods-at.
     #[arg(long, env = "MUSTER_SIMULATE_SERVICE_KEY", hide_env_values = true)]
@@ -82,6 +88,9 @@ pub async fn simulate(args: SimulateArgs) -> Result<()> {
     let endpoint = Endpoint::parse(&args.target, args.ca.as_deref()).await?;
     let devices = devices(&args, &endpoint).await?;
     let wanted = devices.len();
+    if let Some(times) = args.churn {
+        return finish(&args, churn(endpoint, devices, times).await?, wanted);
+    }
     let fleet = Fleet::connect(endpoint, devices).await?;
     let (connected, connecting) = (fleet.connected(), fleet.connecting());
     let seconds = connecting.as_secs_f64();
@@ -98,12 +107,17 @@ pub async fn simulate(args: SimulateArgs) -> Result<()> {
     let duration = Duration::from_secs(args.seconds.into());
     let report = match service(&args)? {
         Some(service) => fleet.call_methods(service, duration).await,
+        None if args.reconnect => fleet.outlast(duration).await,
         None => fleet.load(activity(&args), duration).await,
     };
     if let Some(progress) = progress {
         progress.abort();
     }
-    let report = report?;
+    finish(&args, report?, wanted)
+}
+
+/// Prints the report, and fails where devices did.
+fn finish(args: &SimulateArgs, report: LoadReport, wanted: usize) -> Result<()> {
     if args.json {
         let mut line = serde_json::to_value(&report)?;
         line["phase"] = Value::from("finished");

@@ -246,9 +246,8 @@ impl Demand {
 /// What is joined by nothing but `joint`.
 fn chain<'a>(expression: &'a Expression, joint: Match, found: &mut Vec<&'a Expression>) {
     match (expression, joint) {
-        (Expression::And(left, right), Match::All) | (Expression::Or(left, right), Match::Any) => {
-            chain(left, joint, found);
-            chain(right, joint, found);
+        (Expression::And(operands), Match::All) | (Expression::Or(operands), Match::Any) => {
+            operands.iter().for_each(|operand| chain(operand, joint, found));
         }
         _ => found.push(expression),
     }
@@ -309,7 +308,8 @@ fn document(device: &Device, twin: &Twin, template: Option<&Template>) -> Value 
 fn walk(expression: &Expression, visit: &mut impl FnMut(&Path)) {
     use Expression as E;
     match expression {
-        E::Or(left, right) | E::And(left, right) | E::Compare(_, left, right) | E::Arithmetic(_, left, right) => {
+        E::Or(operands) | E::And(operands) => operands.iter().for_each(|operand| walk(operand, visit)),
+        E::Compare(_, left, right) | E::Arithmetic(_, left, right) => {
             walk(left, visit);
             walk(right, visit);
         }
@@ -326,10 +326,7 @@ fn walk(expression: &Expression, visit: &mut impl FnMut(&Path)) {
 /// Visits what must be equal for the expression to hold.
 fn each_demand<'a>(expression: &'a Expression, visit: &mut impl FnMut(&'a Path, &'a Value)) {
     match expression {
-        Expression::And(left, right) => {
-            each_demand(left, visit);
-            each_demand(right, visit);
-        }
+        Expression::And(operands) => operands.iter().for_each(|operand| each_demand(operand, visit)),
         Expression::Compare(Comparison::Equal, left, right) => match (left.as_ref(), right.as_ref()) {
             (Expression::Attribute(path), Expression::Constant(value))
             | (Expression::Constant(value), Expression::Attribute(path)) => visit(path, value),

@@ -430,6 +430,7 @@ fn start_api(app: &mut App, config: &Config, listener: TcpListener) -> anyhow::R
             mqtt_port: port(&config.hub.mqtts_bind, app.addresses.mqtts),
         },
         metrics: metrics()?,
+        runtime: tokio::runtime::Handle::current(),
     });
     let mut server = actix_web::HttpServer::new(move || actix_web::App::new().configure(configure.clone()))
         .disable_signals()

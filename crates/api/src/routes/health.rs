@@ -38,7 +38,9 @@ pub(crate) async fn get_readiness(api: Data<Api>) -> HttpResponse {
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, content_type = "text/plain", body = String)))]
 pub(crate) async fn get_metrics(api: Data<Api>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(api.parts().metrics.render())
+    let parts = api.parts();
+    metrics::gauge!("muster_tasks").set(parts.runtime.metrics().num_alive_tasks() as f64);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(parts.metrics.render())
 }
 
 /// The authority that devices must trust, PEM

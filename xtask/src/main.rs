@@ -87,6 +87,15 @@ enum Bench {
     },
     /// Messages, connections, memory and direct methods: our hub beside Mosquitto
     Hub(Load),
+    /// Thousands of connections: bytes of each beside Mosquitto, all back after a kill, nothing left of those that go
+    Connections {
+        /// Devices that are connected at once
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..))]
+        connections: u32,
+        /// Connections that come and go
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+        churn: u64,
+    },
 }
 
 #[derive(Args)]
@@ -133,6 +142,9 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Bench { bench: Bench::Ingest { load, event_feed: true } } => bench::measure_event_feed(load.into()),
         Task::Bench { bench: Bench::Hub(load) } => bench::measure(bench::Subject::Hub, load.into()),
+        Task::Bench { bench: Bench::Connections { connections, churn } } => {
+            bench::measure_connections(bench::Crowd { connections, churn })
+        }
         Task::Fuzz { name, seconds } => fuzz::run(&name, seconds),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),

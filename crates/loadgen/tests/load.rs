@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops where something is not as it says")]
 
 use bytes::BytesMut;
-use muster_loadgen::{Activity, DeviceLogin, Endpoint, Fleet, LoadConfig, Payload, Quality, run};
+use muster_loadgen::{Activity, DeviceLogin, Endpoint, Fleet, LoadConfig, Payload, Quality, churn, run};
 use rmqtt_codec::v3::{Codec, ConnectAck, ConnectAckReason, Packet};
 use std::{
     num::NonZeroU16,
@@ -16,6 +16,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -23,6 +24,8 @@ use tokio_util::codec::{Decoder, Encoder};
 struct Broker {
     url: String,
     received: Arc<AtomicU64>,
+    /// Ended when everybody is to be dropped.
+    open: watch::Sender<()>,
 }
 
 impl Broker {
@@ -31,12 +34,20 @@ impl Broker {
         let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
         let received = Arc::new(AtomicU64::new(0));
         let counter = received.clone();
+        let open = watch::Sender::new(());
+        let drops = open.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, counter.clone()));
+                let (mut dropped, counter) = (drops.subscribe(), counter.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = serve(stream, counter) => {}
+                        _ = dropped.changed() => {}
+                    }
+                });
             }
         });
-        Self { url, received }
+        Self { url, received, open }
     }
 
     async fn config(&self, prefix: &str, devices: usize, activity: Activity) -> LoadConfig {
@@ -152,4 +163,27 @@ async fn failures_are_told() {
 
     let cut = run(broker.config("flood", 4, send(None, Quality::AtLeastOnce)).await).await.expect("a report");
     assert_eq!(cut.errors.values().sum::<u64>(), 4, "{cut:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_come_and_go() {
+    let broker = Broker::start().await;
+    let config = broker.config("pump", 3, Activity::Hold).await;
+    let report = churn(config.endpoint.clone(), config.devices, 50).await.expect("a report");
+    assert_eq!((report.sent, report.acknowledged, report.errors.len()), (50, 50, 0));
+    let strangers = broker.config("stranger", 2, Activity::Hold).await.devices;
+    let report = churn(config.endpoint, strangers, 10).await.expect("a report");
+    assert_eq!((report.acknowledged, report.errors.values().sum()), (0, 10_u64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_dropped_connects_again() {
+    let broker = Broker::start().await;
+    let config = broker.config("pump", 40, Activity::Hold).await;
+    let fleet = Fleet::connect(config.endpoint, config.devices).await.expect("a fleet");
+    let back = tokio::spawn(fleet.outlast(Duration::from_secs(30)));
+    broker.open.send_replace(());
+    let report = back.await.expect("a task").expect("a report");
+    assert_eq!((report.connected, report.acknowledged, report.errors.len()), (40, 40, 0));
+    assert!(report.sent >= 40, "{report:?}");
 }

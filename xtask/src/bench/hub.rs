@@ -14,6 +14,8 @@ use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -23,6 +25,9 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Its name: an address, as "localhost" may be one that we do not listen on. It stands in the certificate.
 const HOST: &str = "127.0.0.1";
+
+/// What a hub behind RabbitMQ is told: no worker, as Mosquitto has no subscriber; the API tells of its tasks.
+const ROLES: [&str; 3] = ["serve", "--roles", "hub,api"];
 
 /// What a hub stands on.
 pub struct Place<'a> {
@@ -62,6 +67,7 @@ pub struct Hub {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Addresses {
+    http: String,
     mqtt: String,
     mqtts: String,
     hub_https: String,
@@ -122,6 +128,35 @@ impl Hub {
         fs::remove_file(self.data.join("addresses.json")).ok();
         (self.process, self.addresses) = serve(place, &self.name, self.kind.partitions)?;
         Ok(())
+    }
+
+    /// Kills it and starts it again at the same addresses; how long that took.
+    pub fn kill_and_restart(&mut self, place: &Place<'_>) -> Result<Duration> {
+        let start = Instant::now();
+        self.process.stop(Duration::ZERO);
+        fs::remove_file(self.data.join("addresses.json")).ok();
+        let mut command = command(place, &self.name, self.kind.partitions, &ROLES)?;
+        command
+            .env("MUSTER__HUB__MQTT_BIND", &self.addresses.mqtt)
+            .env("MUSTER__HUB__MQTTS_BIND", &self.addresses.mqtts);
+        (self.process, self.addresses) = started(place, &self.name, &command)?;
+        Ok(start.elapsed())
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Tasks of its runtime.
+    pub fn tasks(&self) -> Result<u64> {
+        let mut stream = TcpStream::connect(&self.addresses.http)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut metrics = String::new();
+        stream.read_to_string(&mut metrics)?;
+        let tasks = metrics.lines().find_map(|line| line.strip_prefix("muster_tasks ")?.trim().parse::<f64>().ok());
+        Ok(tasks.context("the hub does not tell its tasks")? as u64)
     }
 
     /// Where load goes; `broker` is the process group of what stands behind the hub.
@@ -197,12 +232,15 @@ fn bootstrap(command: &mut Command) -> Result<Tenant> {
 
 fn serve(place: &Place<'_>, name: &str, partitions: u16) -> Result<(Background, Addresses)> {
     // The bus in a process needs every role there.
-    let roles: &[&str] = if place.rabbitmq.is_some() { &["serve", "--roles", "hub"] } else { &["serve"] };
-    let command = command(place, name, partitions, roles)?;
+    let roles: &[&str] = if place.rabbitmq.is_some() { &ROLES } else { &["serve"] };
+    started(place, name, &command(place, name, partitions, roles)?)
+}
+
+fn started(place: &Place<'_>, name: &str, command: &Command) -> Result<(Background, Addresses)> {
     let log = format!("hub-{name}");
     let folder = place.folder.path();
     let options = BackgroundOptions { name: &log, folder, user: None, stop: Signal::TERM, output: Output::Log };
-    let mut process = Background::start(&command, options)?;
+    let mut process = Background::start(command, options)?;
     let file = folder.join(name).join("addresses.json");
     let start = Instant::now();
     while !file.exists() {

@@ -16,8 +16,9 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -46,13 +47,16 @@ pub struct Target {
 /// The last line of `muster simulate --json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Finished {
-    connected: u64,
-    connect_seconds: f64,
-    acknowledged: u64,
-    acknowledged_per_second: f64,
-    latency_p50_ms: f64,
-    latency_p99_ms: f64,
+pub struct Finished {
+    pub connected: u64,
+    pub connect_seconds: f64,
+    pub sent: u64,
+    pub acknowledged: u64,
+    pub acknowledged_per_second: f64,
+    pub seconds: f64,
+    pub latency_p50_ms: f64,
+    pub latency_p99_ms: f64,
+    pub errors: BTreeMap<String, u64>,
 }
 
 impl Target {
@@ -118,6 +122,25 @@ pub fn methods(target: &Target, service: &[String], devices: u32, seconds: u32) 
     })
 }
 
+/// Runs the load generator with these arguments and shows each phase that it tells of; devices that fail are in what it
+/// says at last.
+pub fn watched(
+    target: &Target,
+    connections: u32,
+    arguments: &[&str],
+    mut on_phase: impl FnMut(&str) + Send,
+) -> Result<Finished> {
+    let mut command = simulate(&target.url, &target.authority, connections);
+    command.args(&target.access).args(arguments);
+    let mut finished = None;
+    let status = stream(&mut command, |phase, event| match phase {
+        "finished" => finished = Some(serde_json::from_value::<Finished>(event)),
+        other => on_phase(other),
+    })?;
+    let silent = || format!("the load generator ended ({status}) before it had finished with {}", target.name());
+    Ok(finished.with_context(silent)??)
+}
+
 /// Has devices connect and be silent: first some, then all. What the server takes more then is what the rest of them
 /// cost.
 pub fn idle(target: &Target, connections: u32) -> Result<Idle> {
@@ -148,17 +171,21 @@ fn simulate(url: &str, authority: &Path, connections: u32) -> Command {
 }
 
 /// Runs the load generator and shows each phase it tells of, as soon as it does.
-fn watch(target: &Target, command: &mut Command, mut phase: impl FnMut(&str, serde_json::Value) + Send) -> Result<()> {
-    let status = process::stream(command, |line| {
-        let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else { return };
-        if let Some(name) = event["phase"].as_str().map(str::to_owned) {
-            phase(&name, event);
-        }
-    })?;
+fn watch(target: &Target, command: &mut Command, phase: impl FnMut(&str, serde_json::Value) + Send) -> Result<()> {
+    let status = stream(command, phase)?;
     if !status.success() {
         bail!("the load generator failed ({status}) against {}", target.name());
     }
     Ok(())
+}
+
+fn stream(command: &mut Command, mut phase: impl FnMut(&str, serde_json::Value) + Send) -> Result<ExitStatus> {
+    process::stream(command, |line| {
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else { return };
+        if let Some(name) = event["phase"].as_str().map(str::to_owned) {
+            phase(&name, event);
+        }
+    })
 }
 
 fn snapshot(target: &Target) -> Result<(Usage, Option<Usage>)> {

@@ -1,10 +1,12 @@
 //! `cargo xtask bench ingest`: our hub, Mosquitto and RabbitMQ's MQTT plugin under the same load, in one run.
 //! `cargo xtask bench hub`: our hub and Mosquitto, with its connections and methods.
+//! `cargo xtask bench connections`: thousands of them, in `connections`.
 //! `cargo xtask bench ingest --event-feed`: what the event feed costs a whole product of ours.
 //!
 //! All servers run all the time and take their turns, round after round, so that whatever else the machine does meets
 //! all of them; the report holds medians. What a connection costs is measured before that, on servers just started.
 
+mod connections;
 mod feed;
 mod hub;
 mod load;
@@ -18,6 +20,7 @@ use crate::{
     stage::Stages,
 };
 use anyhow::{Context, Result, bail};
+pub use connections::{Crowd, measure as measure_connections};
 pub use feed::measure as measure_event_feed;
 use hub::{EventFeed, Hub, Kind, Place};
 use load::Target;
@@ -30,6 +33,7 @@ use std::fs;
 const METHOD_DEVICES: [u32; 2] = [1, 32];
 /// Files that a server and the load generator need beside a connection's.
 const OTHER_FILES: u64 = 500;
+const WITHOUT_TLS: &str = "the server has no TLS";
 
 /// The load on each server.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -147,17 +151,19 @@ fn foreign(
     rabbitmq: &RabbitMq,
     certificate: &Certificate,
 ) -> Result<Vec<Target>> {
-    let without_tls = "the server has no TLS";
-    let mut targets = vec![
-        Target::foreign("mosquitto", mosquitto.url(), mosquitto.id(), certificate),
-        Target::foreign("mosquitto", mosquitto.tls_url().context(without_tls)?, mosquitto.id(), certificate),
-    ];
+    let mut targets =
+        vec![mosquitto_target(mosquitto, certificate, false)?, mosquitto_target(mosquitto, certificate, true)?];
     if subject == Subject::Ingest {
-        for url in [rabbitmq.mqtt_url(), rabbitmq.mqtts_url().context(without_tls)?] {
+        for url in [rabbitmq.mqtt_url(), rabbitmq.mqtts_url().context(WITHOUT_TLS)?] {
             targets.push(Target::foreign("rabbitmq-mqtt", url, rabbitmq.id(), certificate));
         }
     }
     Ok(targets)
+}
+
+fn mosquitto_target(mosquitto: &Mosquitto, certificate: &Certificate, tls: bool) -> Result<Target> {
+    let url = if tls { mosquitto.tls_url().context(WITHOUT_TLS)? } else { mosquitto.url() };
+    Ok(Target::foreign("mosquitto", url, mosquitto.id(), certificate))
 }
 
 /// What a connection costs the others. Mosquitto is fresh each time; RabbitMQ gives back what it no longer needs.

@@ -11,6 +11,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Resident memory that is their own: without program text, which is in the page cache anyhow.
     pub memory_bytes: u64,
+    /// Open files, sockets too.
+    pub files: u64,
 }
 
 impl Usage {
@@ -28,6 +30,7 @@ impl Usage {
             };
             seen = true;
             usage.cpu += Duration::from_secs_f64(process.ticks as f64 / ticks as f64);
+            usage.files += fs::read_dir(entry.path().join("fd")).map_or(0, |files| files.count() as u64);
             usage.memory_bytes +=
                 fs::read_to_string(entry.path().join("status")).map_or(0, |status| own_memory(&status));
         }

@@ -9,7 +9,9 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// Where the filter cannot be read.
 pub fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).with_context(|| format!("MUSTER__LOG__FILTER '{}'", log.filter))?;
+    // A push that finds nobody is the bus's to deal with, and what it says is not for logs.
+    let directives = format!("lapin::returned_messages=error,{}", log.filter);
+    let filter = EnvFilter::try_new(directives).with_context(|| format!("MUSTER__LOG__FILTER '{}'", log.filter))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -34,6 +34,7 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000040_files"),
             script!("m20261123_000070_references"),
             script!("m20261123_000071_template_life"),
+            script!("m20261123_000080_command_runs"),
             script!("m20261123_000090_device_groups"),
         ]
     }

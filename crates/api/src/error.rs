@@ -6,7 +6,9 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use muster_contract::error::{ErrorBody, ErrorDetails, Problem};
-use muster_engine::{EngineError, live::TooManyListeners};
+use muster_engine::{
+    EngineError, c2d::SendError, commands::CommandError, live::TooManyListeners, methods::InvokeError,
+};
 use muster_model::{Denied, InvalidId};
 use muster_store::StoreError;
 use std::fmt;
@@ -47,6 +49,9 @@ pub(crate) enum ApiError {
     /// It took too long.
     #[error("the request took too long")]
     TimedOut,
+    /// A command that was not run.
+    #[error(transparent)]
+    Command(Box<CommandError>),
     /// The process serves as many live streams as it can.
     #[error(transparent)]
     TooManyListeners(#[from] TooManyListeners),
@@ -80,6 +85,7 @@ impl ApiError {
             Self::TenantRequired => (StatusCode::BAD_REQUEST, "TenantRequired"),
             Self::ApiVersion(_) => (StatusCode::BAD_REQUEST, "UnsupportedApiVersion"),
             Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "Timeout"),
+            Self::Command(error) => command_kind(error),
             Self::TooManyListeners(_) => (StatusCode::SERVICE_UNAVAILABLE, "TooManyStreams"),
             Self::Framework(status) if status.is_client_error() => (*status, "BadRequest"),
             Self::Framework(status) => (*status, "InternalError"),
@@ -132,6 +138,32 @@ impl ApiError {
             }
             Self::Malformed(problem) => vec![(**problem).clone()],
             _ => Vec::new(),
+        }
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Invoke(InvokeError::Refused(error)) | CommandError::Send(SendError::Refused(error)) => {
+                error.into()
+            }
+            error => Self::Command(Box::new(error)),
+        }
+    }
+}
+
+fn command_kind(error: &CommandError) -> (StatusCode, &'static str) {
+    match error {
+        CommandError::Invoke(InvokeError::NotOnline { .. }) => (StatusCode::CONFLICT, "DeviceNotOnline"),
+        CommandError::Invoke(InvokeError::TimedOut { .. }) => (StatusCode::GATEWAY_TIMEOUT, "DeviceTimeout"),
+        CommandError::Invoke(InvokeError::Unreadable) => (StatusCode::BAD_GATEWAY, "DeviceAnswerUnreadable"),
+        CommandError::Invoke(InvokeError::TooLarge) | CommandError::Send(SendError::TooLarge) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge")
+        }
+        CommandError::Send(SendError::QueueFull) => (StatusCode::TOO_MANY_REQUESTS, "QueueFull"),
+        CommandError::Invoke(InvokeError::Refused(error)) | CommandError::Send(SendError::Refused(error)) => {
+            engine_kind(error)
         }
     }
 }

@@ -8,6 +8,7 @@
 //! type with a secret shows it in its `Debug`.
 
 pub mod alert;
+pub mod command;
 pub mod dashboard;
 pub mod device;
 pub mod enrollment;

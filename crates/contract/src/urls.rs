@@ -113,6 +113,12 @@ impl TenantUrls {
         self.device_part(device, "events")
     }
 
+    /// Where a command of a device, or of its component, is run and its runs are listed.
+    pub fn command(&self, device: &DeviceId, component: Option<&str>, name: &str) -> String {
+        let component = component.map(|component| format!("components/{}/", escape(component))).unwrap_or_default();
+        self.device_part(device, &format!("{component}commands/{}", escape(name)))
+    }
+
     /// The files that a device has uploaded.
     pub fn files(&self, device: &DeviceId) -> String {
         self.device_part(device, "files")

@@ -12,12 +12,12 @@ use crate::{
 };
 use chrono::{DateTime, Duration, Utc};
 use muster_model::{
-    Caller, DeviceId, Permission, Scope, SystemScope,
+    Caller, DeviceId, DeviceKey, Permission, Scope, SystemScope,
     c2d::{DEFAULT_TTL, Envelope, LOCK, MAX_BYTES, MAX_DELIVERIES, MAX_PENDING, MAX_TTL, Outcome},
     push::PushAction,
     wire::{bag::MAX_PROPERTIES, topic},
 };
-use muster_store::{MAX_PAGE, StoreError, Tx, c2d, devices};
+use muster_store::{MAX_PAGE, StoreError, Tx, c2d, devices, hub_sessions::Holder};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
@@ -73,25 +73,51 @@ impl From<StoreError> for SendError {
 /// [`SendError`].
 pub async fn send(engine: &Engine, caller: &Caller, id: &DeviceId, message: NewMessage) -> Result<String, SendError> {
     caller.require(Permission::DevicesCommand).map_err(EngineError::from)?;
-    let now = engine.clock().now();
+    let tx = engine.store().begin(&caller.scope).await?;
+    let device = devices::get(&tx, &caller.scope, id).await?.key;
+    let queued = enqueue(&tx, engine, caller, (id, device), message).await?;
+    tx.commit().await?;
+    queued.push(engine, caller).await;
+    Ok(queued.message_id)
+}
+
+/// A message that waits once its transaction is committed.
+pub(crate) struct Queued {
+    message_id: String,
+    device: DeviceKey,
+    holder: Option<Holder>,
+}
+
+impl Queued {
+    /// Tells the device's connection, once the transaction is committed.
+    pub(crate) async fn push(&self, engine: &Engine, caller: &Caller) {
+        if let Some(holder) = &self.holder {
+            let tenant = caller.scope.tenant;
+            connections::push_to(engine, tenant, self.device, holder.clone(), PushAction::Messages).await;
+        }
+    }
+}
+
+/// Puts a message into its device's queue.
+pub(crate) async fn enqueue(
+    tx: &Tx,
+    engine: &Engine,
+    caller: &Caller,
+    (id, device): (&DeviceId, DeviceKey),
+    message: NewMessage,
+) -> Result<Queued, SendError> {
+    let (scope, now) = (&caller.scope, engine.clock().now());
     let (new, message_id) = checked(id, message, now)?;
-    let scope = &caller.scope;
-    let tx = engine.store().begin(scope).await?;
-    let device = devices::get(&tx, scope, id).await?.key;
     // What is too late must not keep others out.
-    let expired = c2d::expire_of(&tx, scope, device, now).await?;
-    c2d::insert_feedback(&tx, scope, &expired, Outcome::Expired, now).await?;
-    if c2d::insert(&tx, scope, device, new, MAX_PENDING).await?.is_none() {
+    let expired = c2d::expire_of(tx, scope, device, now).await?;
+    c2d::insert_feedback(tx, scope, &expired, Outcome::Expired, now).await?;
+    if c2d::insert(tx, scope, device, new, MAX_PENDING).await?.is_none() {
         return Err(SendError::QueueFull);
     }
     let details = Map::from_iter([("messageId".to_owned(), json!(message_id))]);
-    audit::record(&tx, engine, caller, Entry::new("messageSent", "device", id).with(details)).await?;
-    let holder = connections::holder(&tx, engine, scope, device).await?;
-    tx.commit().await?;
-    if let Some(holder) = holder {
-        connections::push_to(engine, scope.tenant, device, holder, PushAction::Messages).await;
-    }
-    Ok(message_id)
+    audit::record(tx, engine, caller, Entry::new("messageSent", "device", id).with(details)).await?;
+    let holder = connections::holder(tx, engine, scope, device).await?;
+    Ok(Queued { message_id, device, holder })
 }
 
 /// Takes back every message that waits for a device; how many.

@@ -17,6 +17,7 @@ pub mod authentication;
 pub mod authorities;
 pub mod c2d;
 pub mod certificates;
+pub mod commands;
 pub mod configurations;
 mod connections;
 pub mod dashboards;

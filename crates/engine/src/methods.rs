@@ -247,9 +247,15 @@ async fn attempt(
 }
 
 /// Checks what is asked; the payload as it goes to the device.
-fn check(invocation: &Invocation<'_>) -> Result<String, InvokeError> {
+/// Refuses a name that no topic can carry.
+pub(crate) fn check_name(name: &str) -> Result<(), EngineError> {
     // The real request id is as harmless as this one.
-    topic::method_topic(invocation.name, "0").map_err(|error| EngineError::invalid("methodName", error.to_string()))?;
+    let topic = topic::method_topic(name, "0");
+    topic.map(drop).map_err(|error| EngineError::invalid("methodName", error.to_string()))
+}
+
+fn check(invocation: &Invocation<'_>) -> Result<String, InvokeError> {
+    check_name(invocation.name)?;
     if invocation.response_timeout.max(invocation.connect_timeout) > MAX_TIMEOUT {
         let message = format!("a time-out is at most {} seconds", MAX_TIMEOUT.as_secs());
         return Err(EngineError::invalid("timeout", message).into());

@@ -3,7 +3,7 @@
 use crate::{
     Engine, EngineError,
     audit::{self, Entry},
-    connections,
+    commands, connections,
     events::{self, Patches, failures},
     hub_auth::DeviceSession,
     live::LiveEvent,
@@ -87,6 +87,7 @@ async fn report(engine: &Engine, session: &DeviceSession, payload: &[u8]) -> Res
     let now = engine.clock().now();
     let version = twin::patch_reported(&mut twin, &patch, now)?;
     twins::update(&tx, &scope, session.device, &twin).await?;
+    commands::reported(&tx, engine, &scope, session.device, &patch).await?;
     let patches = Patches { reported: Some(&patch), ..Patches::default() };
     events::patched(&tx, &scope, &session.address(), (&twin, patches), now);
     tx.commit().await?;

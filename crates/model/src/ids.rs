@@ -218,6 +218,8 @@ impl TryFrom<String> for Address {
 
 uuid_id!(/// An upload of a file that a device has been granted (`correlationId`).
     UploadId);
+uuid_id!(/// A run of a command; of two, the later is greater.
+    CommandRunId);
 uuid_id!(/// A rule.
     RuleId);
 uuid_id!(/// An alert.

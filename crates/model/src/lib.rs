@@ -13,6 +13,7 @@ pub mod alert;
 pub mod batch;
 pub mod c2d;
 pub mod clock;
+pub mod command;
 pub mod configuration;
 pub mod dashboard;
 pub mod device;

@@ -1,6 +1,6 @@
 //! Cloud-to-device messages that wait for their device, and the feedback on them.
 
-use crate::{MAX_PAGE, StoreError, Tx, convert, keys};
+use crate::{MAX_PAGE, StoreError, Tx, command_runs, convert, keys};
 use chrono::{DateTime, Utc};
 use muster_model::{
     DeviceKey, Scope, SystemScope, TenantKey,
@@ -227,6 +227,7 @@ pub async fn expire(tx: &Tx, _: &SystemScope, now: DateTime<Utc>) -> Result<u64,
                returning device, sequence, message_id, feedback";
     let rows = tx.rows(sql, [now.timestamp_millis().into(), i64::from(MAX_PAGE).into()]).await?;
     let expired = settled_rows(rows)?;
+    command_runs::settle(tx, &expired, Outcome::Expired, now).await?;
     tell(tx, &expired, Outcome::Expired, now).await?;
     Ok(expired.len() as u64)
 }
@@ -250,7 +251,8 @@ pub async fn held_since(
     rows.iter().map(device).collect()
 }
 
-/// Puts feedback on messages of the scope's tenant, as far as their senders want to hear of this outcome.
+/// Puts feedback on messages of the scope's tenant, as far as their senders want to hear of this outcome, and notes it
+/// with the commands that some of them are.
 pub async fn insert_feedback(
     tx: &Tx,
     scope: &Scope,
@@ -261,6 +263,7 @@ pub async fn insert_feedback(
     for message in settled {
         keys::in_scope(scope, message.device)?;
     }
+    command_runs::settle(tx, settled, outcome, at).await?;
     tell(tx, settled, outcome, at).await
 }
 

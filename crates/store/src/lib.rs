@@ -14,6 +14,7 @@ pub mod alerts;
 pub mod audit;
 pub mod authorities;
 pub mod c2d;
+pub mod command_runs;
 pub mod configurations;
 mod connect;
 mod convert;

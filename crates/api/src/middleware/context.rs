@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// How long an answer may take. A live stream is answered at once and flows on.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// A command waits for its device: half a minute until it connects, and as long until it answers.
+const COMMAND_TIME_LIMIT: Duration = Duration::from_secs(75);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -42,7 +44,9 @@ pub(crate) async fn with_context(
     let is_api = is_api(request.path());
     let span = tracing::info_span!("request", request.id = %id.0, http.method = %method, http.path = request.path());
     let started = Instant::now();
-    let answer = tokio::time::timeout(TIME_LIMIT, next.call(request).instrument(span.clone())).await;
+    let is_command = method == Method::POST && request.path().contains("/commands/");
+    let limit = if is_command { COMMAND_TIME_LIMIT } else { TIME_LIMIT };
+    let answer = tokio::time::timeout(limit, next.call(request).instrument(span.clone())).await;
     let answer = answer.unwrap_or_else(|_| Err(ApiError::TimedOut.into()));
     let _entered = span.enter();
     let (route, answer) = match answer {

@@ -1,6 +1,7 @@
 //! The resources, one file each.
 
 pub(crate) mod alerts;
+pub(crate) mod commands;
 pub(crate) mod dashboards;
 pub(crate) mod device_groups;
 pub(crate) mod device_telemetry;
@@ -30,6 +31,7 @@ use actix_web::web::ServiceConfig;
 /// Every resource of a tenant.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     alerts::configure(service);
+    commands::configure(service);
     dashboards::configure(service);
     device_groups::configure(service);
     device_telemetry::configure(service);

@@ -189,6 +189,7 @@ impl<'a> Walk<'a> {
             color: content.get("color").and_then(Value::as_str).map(str::to_owned),
             initial_value: content.get("initialValue").cloned(),
             response: parameter("response").map(|value| self.schema(value, 0)),
+            durable: kind == Kind::Command && content.get("durable").and_then(Value::as_bool).unwrap_or(false),
         }
     }
 

@@ -92,6 +92,9 @@ pub struct Capability {
     /// What a command answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Schema>,
+    /// May a command wait for a device that is away ("queue if offline")?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
 }
 
 /// What a capability is.

@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod bad_input;
 mod bucket;
+mod commands;
 mod connections;
 mod crash;
 mod device_groups;

@@ -15,7 +15,7 @@ use muster_model::{
     job::Realm,
 };
 use muster_store::{
-    Paging, StoreError, Tx, alerts, audit, authorities, c2d, configurations, counters, dashboards,
+    Paging, StoreError, Tx, alerts, audit, authorities, c2d, command_runs, configurations, counters, dashboards,
     devices::{self, DeviceFilter},
     enrollment, events, failures, files, groups, health, hub_sessions, individual_enrollments, jobs, modules, outbox,
     registrations, rules,
@@ -177,6 +177,20 @@ async fn fill(db: &Db) -> muster_model::device::Device {
         updated_at: at(0),
     };
     groups::insert(&tx, scope, &group, &Default::default()).await.expect("inserts");
+    let run = muster_model::command::CommandRun {
+        id: muster_model::CommandRunId(Uuid::from_u128(1)),
+        command: "reboot".into(),
+        asked_at: at(0),
+        asked_by: "Ada".into(),
+        request: None,
+        state: muster_model::command::RunState::Running,
+        reason: None,
+        status: Some(202),
+        response: None,
+        fits: true,
+        ended_at: None,
+    };
+    command_runs::insert(&tx, scope, device.key, &run).await.expect("inserts");
     let entry = audit::AuditEntry {
         id: Uuid::from_u128(1),
         at: at(0),
@@ -267,6 +281,8 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("enrollment", individual_enrollments::get(&tx, scope, &id("pump-2")).await.map(drop));
     not_found("enrollment", individual_enrollments::delete(&tx, scope, &id("pump-2")).await);
     not_found("authority", authorities::delete(&tx, scope, &id("plant")).await);
+    not_found("runs", command_runs::running(&tx, scope, device.key).await);
+    not_found("runs", command_runs::list(&tx, scope, (device.key, "reboot"), Paging::first(9)).await);
     not_found("messages", c2d::count(&tx, scope, device.key).await);
     not_found("messages", c2d::purge(&tx, scope, device.key).await);
     let times = (at(1), at(2));
@@ -348,7 +364,7 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 43, "{policed:?}");
+        assert_eq!(policed.len(), 44, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;

@@ -132,9 +132,26 @@ impl Device {
     /// # Errors
     /// As [`Device::acked`].
     pub async fn message(&mut self) -> Result<(String, Bytes), DeviceError> {
+        let publish = self.publish_of_server().await?;
+        Ok((publish.topic.to_string(), publish.payload))
+    }
+
+    /// The next message from the server, acknowledged.
+    ///
+    /// # Errors
+    /// As [`Device::acked`].
+    pub async fn message_acknowledged(&mut self) -> Result<(String, Bytes), DeviceError> {
+        let publish = self.publish_of_server().await?;
+        if let Some(packet_id) = publish.packet_id {
+            self.write(Packet::PublishAck { packet_id }).await?;
+        }
+        Ok((publish.topic.to_string(), publish.payload))
+    }
+
+    async fn publish_of_server(&mut self) -> Result<Publish, DeviceError> {
         loop {
             if let Some(publish) = self.inbox.pop_front() {
-                return Ok((publish.topic.to_string(), publish.payload));
+                return Ok(publish);
             }
             let packet = self.read().await?;
             self.keep(packet);

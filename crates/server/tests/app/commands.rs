@@ -2,7 +2,6 @@
 
 use crate::on_both;
 use muster_testkit::{Backend, Bootstrapped, Client, Device, TestApp, eventually};
-use rmqtt_codec::v3::Packet;
 use serde_json::{Value, json};
 
 on_both! {
@@ -148,10 +147,8 @@ async fn a_command_may_wait_for_its_device(backend: Backend) {
     let mut device = app.device(&tenant, "oven").await.unwrap();
     device.subscribe("devices/oven/messages/devicebound/#").await.unwrap();
     let mut got = Vec::new();
-    while got.len() < 2 {
-        let Packet::Publish(message) = device.read().await.unwrap() else { continue };
-        device.write(Packet::PublishAck { packet_id: message.packet_id.unwrap() }).await.unwrap();
-        let (topic, body) = (message.topic.to_string(), message.payload);
+    for _ in 0..2 {
+        let (topic, body) = device.message_acknowledged().await.unwrap();
         got.push((topic.contains("method-name=update"), topic.contains("method-name=door"), body.to_vec()));
     }
     assert_eq!(got, [(true, false, b"\"v2\"".to_vec()), (false, true, b"@".to_vec())]);

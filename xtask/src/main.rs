@@ -87,6 +87,8 @@ enum Bench {
     },
     /// Messages, connections, memory and direct methods: our hub beside Mosquitto
     Hub(Load),
+    /// How fast device models are read beside serde_json, and what hostile ones cost
+    Dtdl,
 }
 
 #[derive(Args)]
@@ -133,6 +135,7 @@ fn perform(task: Task) -> Result<()> {
         }
         Task::Bench { bench: Bench::Ingest { load, event_feed: true } } => bench::measure_event_feed(load.into()),
         Task::Bench { bench: Bench::Hub(load) } => bench::measure(bench::Subject::Hub, load.into()),
+        Task::Bench { bench: Bench::Dtdl } => bench::measure_dtdl(),
         Task::Fuzz { name, seconds } => fuzz::run(&name, seconds),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),

@@ -96,6 +96,8 @@ enum Bench {
         #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
         churn: u64,
     },
+    /// How fast device models are read beside serde_json, and what hostile ones cost
+    Dtdl,
 }
 
 #[derive(Args)]
@@ -145,6 +147,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Bench { bench: Bench::Connections { connections, churn } } => {
             bench::measure_connections(bench::Crowd { connections, churn })
         }
+        Task::Bench { bench: Bench::Dtdl } => bench::measure_dtdl(),
         Task::Fuzz { name, seconds } => fuzz::run(&name, seconds),
         Task::Check => check::run(),
         Task::Tidy => tidy::run(),

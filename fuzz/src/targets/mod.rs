@@ -6,8 +6,11 @@ mod models;
 mod query;
 mod wire;
 
-/// The targets by name; `fuzz/corpus/NAME` holds what each begins with.
-pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+/// A target's name, and what runs it.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The targets; `fuzz/corpus/NAME` holds what each begins with.
+pub const TARGETS: [Target; 11] = [
     ("topic", wire::topic),
     ("username", wire::username),
     ("sas", wire::sas),

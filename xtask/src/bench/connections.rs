@@ -23,8 +23,9 @@ const PARTITIONS: u16 = 8;
 const MOST_BYTES: [u64; 2] = [8 * 1024, 24 * 1024];
 /// How long all devices may take to be back.
 const PATIENCE_SECONDS: u32 = 120;
-/// Connections that come and go before what is there counts: pools, caches and the allocator have had their fill.
-const WARM_UP: u64 = 20_000;
+/// Connections that come and go before what is there counts, to those that count: pools, caches and the allocator have
+/// had their fill by then.
+const WARM_UP: f64 = 0.5;
 /// Bytes that may be left of each connection that came and went: less than anything that is kept for one.
 const MOST_LEFT: u64 = 64;
 /// Tasks and files more or less, of a process that does other things as well.
@@ -130,6 +131,8 @@ pub fn measure(crowd: Crowd) -> Result<()> {
     let mut churns = Vec::new();
     for tls in [false, true] {
         storms.push(stages.run("reconnect storm", || storm(&mut hub, (&place, &rabbitmq), crowd, tls))?);
+        // What the allocator keeps of the storm is not left by them.
+        hub.restart(&place)?;
         churns.push(stages.run("connections that come and go", || churn(&hub, &rabbitmq, crowd, tls))?);
     }
     drop((hub, rabbitmq));
@@ -187,7 +190,7 @@ fn churn(hub: &Hub, rabbitmq: &RabbitMq, crowd: Crowd, tls: bool) -> Result<Chur
         process::pause(SETTLE)?;
         Ok((finished, held(hub)?))
     };
-    let (_, before) = come_and_go(WARM_UP)?;
+    let (_, before) = come_and_go((crowd.churn as f64 * WARM_UP) as u64)?;
     let (finished, after) = come_and_go(crowd.churn)?;
     let churn = Churn {
         tls,

@@ -26,7 +26,7 @@ pub fn measure(load: Load) -> Result<()> {
     super::raise_file_limit(load.connections)?;
     let mut stages = Stages::default();
     stages.run("build", || run::build_server(Profile::Release))?;
-    let machine = Machine::look()?;
+    let machine = Machine::look()?.with_brokers();
     let folder = Folder::take("bench", Data::Fresh)?;
     let mut postgres = stages.run("PostgreSQL", || Postgres::start(&folder))?;
     postgres.wait()?;

@@ -2,11 +2,13 @@
 //! `cargo xtask bench hub`: our hub and Mosquitto, with its connections and methods.
 //! `cargo xtask bench connections`: thousands of them, in `connections`.
 //! `cargo xtask bench ingest --event-feed`: what the event feed costs a whole product of ours.
+//! `cargo xtask bench dtdl`: device models, without any server.
 //!
 //! All servers run all the time and take their turns, round after round, so that whatever else the machine does meets
 //! all of them; the report holds medians. What a connection costs is measured before that, on servers just started.
 
 mod connections;
+mod dtdl;
 mod feed;
 mod hub;
 mod load;
@@ -21,6 +23,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 pub use connections::{Crowd, measure as measure_connections};
+pub use dtdl::measure as measure_dtdl;
 pub use feed::measure as measure_event_feed;
 use hub::{EventFeed, Hub, Kind, Place};
 use load::Target;
@@ -82,7 +85,7 @@ pub fn measure(subject: Subject, load: Load) -> Result<()> {
     raise_file_limit(load.connections.max(load.idle_connections))?;
     let mut stages = Stages::default();
     stages.run("build", || run::build_server(Profile::Release))?;
-    let machine = Machine::look()?;
+    let machine = Machine::look()?.with_brokers();
     let folder = Folder::take("bench", Data::Fresh)?;
     let certificate = Certificate::make(folder.path())?;
     let (rabbitmq, postgres) = stages.run("RabbitMQ and PostgreSQL", || {

@@ -43,8 +43,11 @@ pub struct Machine {
     memory_bytes: u64,
     kernel: String,
     commit: String,
-    mosquitto: String,
-    rabbitmq: String,
+    /// Versions of the brokers, where they take part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mosquitto: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rabbitmq: Option<String>,
     /// One minute's load average at the start and at the end; what is above our own work is others'.
     load_average: Vec<f64>,
 }
@@ -134,13 +137,13 @@ pub struct Idle {
 impl Report {
     /// Compares and judges.
     pub fn new(
-        mut machine: Machine,
+        machine: Machine,
         (load, goal): (Load, Goal),
         results: Vec<Measured>,
         idle: Vec<Idle>,
         methods: Vec<Methods>,
     ) -> Result<Self> {
-        machine.load_average.push(load_average()?);
+        let machine = machine.done()?;
         let ratios = ratios(&results);
         let goal_met = goal.is_met_by(&ratios);
         Ok(Self { machine, load, results, ratios, goal, goal_met, idle, methods })
@@ -160,8 +163,8 @@ impl Report {
 
 impl FeedReport {
     /// Compares.
-    pub fn new(mut machine: Machine, load: Load, (off, on): (Measured, Measured)) -> Result<Self> {
-        machine.load_average.push(load_average()?);
+    pub fn new(machine: Machine, load: Load, (off, on): (Measured, Measured)) -> Result<Self> {
+        let machine = machine.done()?;
         let ratio = FeedRatio {
             rate: on.against(&off, |round| round.acknowledged_per_second),
             cpu_per_message: on.against(&off, |round| round.cpu_microseconds_per_message),
@@ -196,10 +199,22 @@ impl Machine {
             memory_bytes: kibibytes.trim_end_matches(" kB").parse::<u64>().context("memory of the machine")? * 1024,
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             commit: first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(paths::root())),
-            mosquitto: package_version("mosquitto"),
-            rabbitmq: package_version("rabbitmq-server"),
+            mosquitto: None,
+            rabbitmq: None,
             load_average: vec![load_average()?],
         })
+    }
+
+    /// With the versions of the brokers.
+    pub fn with_brokers(self) -> Self {
+        let (mosquitto, rabbitmq) = (package_version("mosquitto"), package_version("rabbitmq-server"));
+        Self { mosquitto: Some(mosquitto), rabbitmq: Some(rabbitmq), ..self }
+    }
+
+    /// With the load at the end.
+    pub fn done(mut self) -> Result<Self> {
+        self.load_average.push(load_average()?);
+        Ok(self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the fuzzer has found and begins with (`fuzz/corpus`) holds in ordinary tests, and so does what is near it.
 
+#![expect(clippy::expect_used, reason = "a test stops where something is not as it says")]
+
 #[path = "../../../fuzz/src/targets/mod.rs"]
 mod targets;
 

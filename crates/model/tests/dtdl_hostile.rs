@@ -1,7 +1,5 @@
 //! Models made to cost time or memory end in an error soon, and an ordinary one is read fast.
 
-#![expect(clippy::expect_used, reason = "a test stops where something is not as it says")]
-
 mod hostile;
 
 use hostile::{Hostile, interface, list};

@@ -55,6 +55,37 @@ pub enum Input {
     Json,
 }
 
+impl Input {
+    /// For values of a capability.
+    pub fn of(capability: &Capability) -> Self {
+        match capability.schema.as_str() {
+            "boolean" => Self::Boolean,
+            "enum" => Self::States(capability.enum_values.clone()),
+            "string" | "date" | "dateTime" | "time" | "duration" => Self::Text,
+            _ if capability.numeric => Self::Number,
+            _ => Self::Json,
+        }
+    }
+
+    /// The value that a field's text means.
+    ///
+    /// # Errors
+    /// What is wrong with the text, as the rest of a sentence.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        match self {
+            Self::Text => Ok(Value::String(text.to_owned())),
+            Self::Boolean => Ok(Value::Bool(text == "true")),
+            Self::Number => {
+                let text = text.trim().replace(',', ".");
+                let whole = text.parse::<i64>().map(Value::from).ok();
+                let number = || text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number);
+                whole.or_else(number).ok_or_else(|| "needs a number".to_owned())
+            }
+            Self::States(_) | Self::Json => serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}")),
+        }
+    }
+}
+
 /// Where a wish stands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
@@ -85,20 +116,7 @@ impl PropertyRow {
     /// # Errors
     /// What is wrong with the text, for people.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
-        let named = |problem: &str| format!("“{}” {problem}.", self.display_name);
-        match &self.input {
-            Input::Text => Ok(Value::String(text.to_owned())),
-            Input::Boolean => Ok(Value::Bool(text == "true")),
-            Input::Number => {
-                let text = text.trim().replace(',', ".");
-                let whole = text.parse::<i64>().map(Value::from).ok();
-                let number = || text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number);
-                whole.or_else(number).ok_or_else(|| named("needs a number"))
-            }
-            Input::States(_) | Input::Json => {
-                serde_json::from_str(text).map_err(|error| named(&format!("is no JSON: {error}")))
-            }
-        }
+        self.input.parse(text).map_err(|problem| format!("“{}” {problem}.", self.display_name))
     }
 }
 
@@ -153,13 +171,7 @@ fn known_row(capability: &Capability, properties: &Properties) -> Option<Propert
     };
     let value = holder.and_then(|holder| holder.get(&capability.name)).filter(|value| !value.is_null()).cloned();
     let metadata = holder.map(|holder| metadata(holder, &capability.name)).unwrap_or_default();
-    let input = match capability.schema.as_str() {
-        "boolean" => Input::Boolean,
-        "enum" => Input::States(capability.enum_values.clone()),
-        "string" | "date" | "dateTime" | "time" | "duration" => Input::Text,
-        _ if capability.numeric => Input::Number,
-        _ => Input::Json,
-    };
+    let input = Input::of(capability);
     Some(PropertyRow {
         component: capability.component.clone(),
         name: capability.name.clone(),

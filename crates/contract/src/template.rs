@@ -117,6 +117,12 @@ pub struct Capability {
     pub enum_values: Vec<EnumValue>,
     /// Can it be drawn as a line? Numbers and booleans can.
     pub numeric: bool,
+    /// Does a command take a parameter, which `schema` is then?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parameter: bool,
+    /// May a command wait for a device that is away?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub durable: bool,
 }
 
 impl From<&model::Capability> for Capability {
@@ -145,6 +151,8 @@ impl From<&model::Capability> for Capability {
             decimal_places: capability.decimal_places,
             enum_values,
             numeric: capability.schema.is_numeric(),
+            parameter: capability.takes_parameter(),
+            durable: capability.durable,
         }
     }
 }

@@ -148,7 +148,7 @@ fn capability<'a>(template: &'a Template, ask: &Ask<'_>) -> Result<&'a Capabilit
 }
 
 fn check_request(command: &Capability, request: Option<&Value>) -> Result<(), EngineError> {
-    let without = command.schema == Schema::Object { fields: Vec::new() };
+    let without = !command.takes_parameter();
     let given = request.filter(|request| !request.is_null());
     let problem = match given {
         Some(_) if without => format!("command '{}' takes no request", command.key),

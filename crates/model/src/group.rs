@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(either.template(), None, "other devices may be in it too");
         let empty = GroupQuery::parse("SELECT * FROM devices WHERE temperature > 3").expect("a query");
         assert_eq!(empty.check(&template()), Err(GroupQueryError::Property("temperature".to_owned())));
-        let many = vec!["$id = 'a'"; 101].join(" OR ");
+        let many = ["$id = 'a'"; 101].join(" OR ");
         for (text, error) in [
             ("SELECT * FROM devices", GroupQueryError::Shape),
             ("SELECT $id FROM devices WHERE $id = 'a'", GroupQueryError::Shape),
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn a_form_reads_what_it_writes() {
         let demand = |path: &str, operator, value| Demand { path: path.to_owned(), operator, value };
-        let demands = vec![
+        let demands = [
             demand("$simulated", Operator::Equals, json!(false)),
             demand("thermostat1.target", Operator::LessThan, json!(-2.5)),
             demand("odd name", Operator::NotEquals, json!("a \"b\" \u{1}")),

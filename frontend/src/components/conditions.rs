@@ -20,8 +20,11 @@ pub struct Purpose {
     /// How many there are at least and at most.
     pub count: (usize, usize),
     /// The comparisons for values of a kind.
-    pub operators: fn(&ChoiceKind) -> Vec<Operator>,
+    pub operators: Operators,
 }
+
+/// The comparisons for values of a kind.
+pub type Operators = fn(&ChoiceKind) -> Vec<Operator>;
 
 /// Conditions.
 #[component]
@@ -133,7 +136,7 @@ fn ConditionRow(
 fn fit_to_choice(
     choice: Memo<Option<Choice>>,
     telemetry: RwSignal<String>,
-    (operator, operators): (RwSignal<String>, fn(&ChoiceKind) -> Vec<Operator>),
+    (operator, operators): (RwSignal<String>, Operators),
     value: RwSignal<String>,
     offered: Signal<Vec<Choice>>,
 ) {

@@ -97,6 +97,13 @@ pub struct Capability {
     pub durable: bool,
 }
 
+impl Capability {
+    /// Is it a command with a parameter?
+    pub fn takes_parameter(&self) -> bool {
+        self.kind == Kind::Command && self.schema != Schema::Object { fields: Vec::new() }
+    }
+}
+
 /// What a capability is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]

@@ -1,6 +1,7 @@
 //! A device: its state at the top, and tabs for what it sends, has and needs.
 
 mod actions;
+mod commands;
 mod connect;
 mod events;
 mod files;
@@ -167,6 +168,7 @@ fn Tabs(id: DeviceId) -> impl IntoView {
         <nav class="tabs" aria-label="Device" node_ref=row>
             {tab("", "Overview")}
             {tab("properties", "Properties")}
+            {tab("commands", "Commands")}
             {tab("events", "Events")}
             {rights.may(Permission::DevicesRawData).then(|| tab("raw", "Raw data"))}
             {rights.may(Permission::DevicesRawData).then(|| tab("files", "Files"))}
@@ -222,6 +224,7 @@ fn Tab(loaded: Known, page: Loader<Known>) -> impl IntoView {
             }
             .into_any(),
             "properties" => view! { <properties::PropertiesTab known /> }.into_any(),
+            "commands" => view! { <commands::CommandsTab known /> }.into_any(),
             "events" => view! { <events::EventsTab known /> }.into_any(),
             "files" => view! { <files::FilesTab known /> }.into_any(),
             "raw" => view! { <raw::RawTab known page /> }.into_any(),

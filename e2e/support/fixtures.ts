@@ -41,10 +41,12 @@ export const test = base.extend<OfTest, OfWorker>({
   page: async ({ page }, use) => {
     const problems: string[] = [];
     page.on('console', message => {
-      // Chromium itself notes that nobody is signed in (yet), and that a template was refused, as tests mean it to be.
+      // Chromium itself notes that nobody is signed in (yet), that a template was refused and that a device is away, as
+      // tests mean it to be.
       const at = message.location().url;
       const refused = (at.endsWith('/api/session') && message.text().includes('status of 401'))
-        || (at.includes('/api/deviceTemplates') && message.text().includes('status of 422'));
+        || (at.includes('/api/deviceTemplates') && message.text().includes('status of 422'))
+        || (at.includes('/commands/') && message.text().includes('status of 409'));
       if (message.type() === 'error' && !refused) problems.push(message.text());
     });
     page.on('pageerror', error => problems.push(String(error)));

@@ -35,6 +35,7 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000070_references"),
             script!("m20261123_000071_template_life"),
             script!("m20261123_000080_command_runs"),
+            script!("m20261123_000082_template_views"),
             script!("m20261123_000090_device_groups"),
         ]
     }

@@ -34,6 +34,7 @@ pub mod token;
 pub mod traffic;
 pub mod urls;
 pub mod user;
+pub mod view;
 
 /// The version of IoT Central's REST API that these shapes follow first.
 pub const API_VERSION: &str = "2022-07-31";

@@ -1,7 +1,7 @@
 //! Addresses of the API, for the browser: always below `/t/{tenant}/api`, so that two tabs may hold two tenants.
 
 use muster_model::{
-    AlertId, DashboardId, DeviceGroupId, DeviceId, FileName, JobId, RuleId, TemplateId, TenantId, TokenId,
+    AlertId, DashboardId, DeviceGroupId, DeviceId, FileName, JobId, RuleId, TemplateId, TenantId, TokenId, ViewId,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Display;
@@ -219,6 +219,16 @@ impl TenantUrls {
     /// `POST`: the devices of a move go back.
     pub fn undo_migration(&self, template: &TemplateId, migration: &JobId) -> String {
         format!("{}/{}/undo", self.migrations(template), escape(migration))
+    }
+
+    /// The views of a device template; `POST` makes the default ones.
+    pub fn template_views(&self, template: &TemplateId) -> String {
+        format!("{}/views", self.template(template))
+    }
+
+    /// A view of a device template.
+    pub fn template_view(&self, template: &TemplateId, view: &ViewId) -> String {
+        format!("{}/{view}", self.template_views(template))
     }
 
     /// Where a document is `POST`ed that names its own id: a DTDL file or an exported template.

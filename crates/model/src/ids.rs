@@ -133,6 +133,9 @@ text_id!(/// A device template's id: a DTMI, or one of the old `urn:` forms of I
 text_id!(/// A dashboard's id.
     DashboardId, "dashboard id", "1 to 128 letters, digits, '-', ':' and ';'", 128,
     |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:;".contains(&b)));
+text_id!(/// A view's id in its template.
+    ViewId, "view id", "1 to 64 letters, digits, '-' and '_'", 64,
+    |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
 text_id!(/// A device group's id.
     DeviceGroupId, "device group id", "1 to 255 letters, digits, '-' and '_'", 255,
     |t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));

@@ -46,6 +46,7 @@ pub mod secrets;
 pub mod sessions;
 mod store;
 pub mod telemetry;
+pub mod template_views;
 pub mod templates;
 pub mod tenants;
 pub mod throttle;

@@ -20,6 +20,7 @@ pub(crate) mod search;
 pub(crate) mod session;
 pub(crate) mod template_life;
 pub(crate) mod template_migrations;
+pub(crate) mod template_views;
 pub(crate) mod templates;
 pub(crate) mod tenant;
 pub(crate) mod tokens;
@@ -48,6 +49,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     search::configure(service);
     template_life::configure(service);
     template_migrations::configure(service);
+    template_views::configure(service);
     templates::configure(service);
     tenant::configure(service);
     tokens::configure(service);

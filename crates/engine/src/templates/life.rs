@@ -1,6 +1,6 @@
 //! The life of a template: draft, published, next version; and what a change or a delete would break.
 
-use super::{etag, insert, invalid, load, note_publication, record, refuse_breaking};
+use super::{etag, insert, invalid, load, note_publication, record, refuse_breaking, views};
 use crate::{
     Engine, EngineError,
     audit::{self, Entry},
@@ -210,6 +210,7 @@ pub async fn new_version(
     next.published = lifecycle == Lifecycle::Published;
     next.draft = !next.published;
     insert(&tx, engine, caller, &next, capability_changes(&before, &next)).await?;
+    views::carry(&tx, engine, caller, (&before, &next)).await?;
     if matches!(from, VersionFrom::Draft) && stored.published && stored.draft.is_some() {
         templates::update(&tx, &caller.scope, &StoredTemplate { draft: None, ..stored }).await?;
     }

@@ -2,11 +2,13 @@
 
 mod life;
 pub mod migration;
+mod views;
 
 pub use life::{
     Impact, Lifecycle, Proposal, Version, VersionFrom, carried_to, delete_impact, discard_draft, draft, impact,
     new_version, publish, save_draft, versions,
 };
+pub use views::{delete_view, generate_views, list_views, put_view, view};
 
 use crate::{
     Engine, EngineError, Problem,
@@ -17,7 +19,7 @@ use crate::{
 };
 use muster_model::{
     Caller, Permission, Scope, TemplateId,
-    template::{Change, Template, compare, find_in_catalogue},
+    template::{Change, ReferrerKind, Template, compare, find_in_catalogue},
 };
 use muster_store::{
     Paging, Tx, references,
@@ -225,13 +227,16 @@ pub async fn delete(engine: &Engine, caller: &Caller, id: &TemplateId, condition
     let tx = engine.store().begin(&caller.scope).await?;
     let template = templates::get(&tx, &caller.scope, id).await?;
     condition.check("device template", id, &etag(template.version))?;
-    let uses = references::of_template(&tx, &caller.scope, id).await?;
+    let mut uses = references::of_template(&tx, &caller.scope, id).await?;
+    // Its own views go with it.
+    uses.referrers.retain(|referrer, _| referrer.kind != ReferrerKind::View);
     if !uses.is_empty() {
         let uses = told(&uses);
         let reason = format!("is used by {}", uses.join(", "));
         let problems = uses.into_iter().map(|text| Problem::new("inUse", text)).collect();
         return Err(EngineError::Blocked { kind: "device template", id: id.to_string(), reason, problems });
     }
+    views::clear(&tx, caller, id).await?;
     templates::delete(&tx, &caller.scope, id).await?;
     audit::record(&tx, engine, caller, Entry::new("deleted", "deviceTemplate", id)).await?;
     tx.commit().await?;

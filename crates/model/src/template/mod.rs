@@ -12,6 +12,7 @@ mod reference;
 mod schema;
 mod traffic;
 mod version;
+mod view;
 
 pub use catalogue::{catalogue, find_in_catalogue};
 pub use compare::{Change, ChangeKind, carries, compare};
@@ -20,6 +21,7 @@ pub use infer::{Guess, Heard, LeftOut, Proposal, infer};
 pub use reference::{Reference, Referrer, ReferrerKind};
 pub use schema::{EnumValue, Field, Schema, Storage};
 pub use traffic::{MAX_UNKNOWN, Unknown, unknown_values};
+pub use view::{FormSection, MAX_VIEWS, View, ViewContent, ViewProblem, ViewTile, ViewTileKind, default_views};
 
 use crate::{InvalidId, TemplateId};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Who names a template, and which of its capabilities.
 
 use crate::{
-    DashboardId, DeviceGroupId, RuleId, TemplateId,
+    DashboardId, DeviceGroupId, RuleId, TemplateId, ViewId,
     dashboard::{Dashboard, TileConfiguration},
     rule::Rule,
 };
@@ -19,11 +19,13 @@ pub enum ReferrerKind {
     Dashboard,
     /// A device group.
     DeviceGroup,
+    /// A view of the template itself.
+    View,
 }
 
 impl ReferrerKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Rule, Self::Dashboard, Self::DeviceGroup];
+    pub const ALL: [Self; 4] = [Self::Rule, Self::Dashboard, Self::DeviceGroup, Self::View];
 
     /// As it is stored, and for people.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl ReferrerKind {
             Self::Rule => "rule",
             Self::Dashboard => "dashboard",
             Self::DeviceGroup => "device group",
+            Self::View => "view",
         }
     }
 }
@@ -55,6 +58,16 @@ impl Referrer {
     /// The device group of this id and name.
     pub fn device_group(id: &DeviceGroupId, name: &str) -> Self {
         Self { kind: ReferrerKind::DeviceGroup, id: id.to_string(), name: name.to_owned() }
+    }
+
+    /// The view of this id and name.
+    pub fn view(template: &TemplateId, id: &ViewId, name: &str) -> Self {
+        Self { kind: ReferrerKind::View, id: Self::view_id(template, id), name: name.to_owned() }
+    }
+
+    /// What tells a view from those of other templates. No id has a `/`.
+    pub fn view_id(template: &TemplateId, id: &ViewId) -> String {
+        format!("{template}/{id}")
     }
 
     /// The dashboard of this id and name.

@@ -31,6 +31,7 @@ mod templates;
 mod tenant_hosts;
 mod tls;
 mod traffic;
+mod views;
 
 /// Makes two tests of one: `name::embedded` and `name::servers`.
 macro_rules! on_both {

@@ -20,7 +20,7 @@ use muster_store::{
     enrollment, events, failures, files, groups, health, hub_sessions, individual_enrollments, jobs, modules, outbox,
     registrations, rules,
     telemetry::{self, HistoryQuery, LatestValues},
-    templates, tokens, twins, users,
+    template_views, templates, tokens, twins, users,
 };
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, PgConnection, Row};
 use serde_json::{Map, json};
@@ -67,13 +67,17 @@ async fn fill(db: &Db) -> muster_model::device::Device {
     };
     templates::insert(&tx, scope, &template).await.expect("inserts");
     let publication = templates::Publication {
-        template: template.id,
+        template: template.id.clone(),
         version: 1,
         published_at: at(0),
         published_by: "Ada".into(),
         changes: Vec::new(),
     };
     templates::insert_publication(&tx, scope, &publication).await.expect("inserts");
+    let view: muster_model::template::View =
+        serde_json::from_value(json!({"id": "overview", "displayName": "Overview", "type": "view", "tiles": []}))
+            .expect("a view");
+    template_views::insert(&tx, scope, &template.id, &view).await.expect("inserts");
     let group = enrollment::EnrollmentGroup {
         id: id("group"),
         display_name: "Group".into(),
@@ -301,6 +305,10 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("member", users::get_member(&tx, scope, &id::<UserId>("ada")).await);
     not_found("member", users::remove_member(&tx, scope, &id::<UserId>("ada")).await);
     not_found("token", tokens::delete(&tx, scope, &id("token")).await);
+    let template = id("dtmi:muster:pump;1");
+    assert!(template_views::list(&tx, scope, &template).await.expect("lists").is_empty());
+    not_found("view", template_views::get(&tx, scope, &template, &id("overview")).await);
+    not_found("view", template_views::delete(&tx, scope, &template, &id("overview")).await);
     not_found("template", templates::delete(&tx, scope, &id("dtmi:muster:pump;1")).await);
     not_found("group", enrollment::delete(&tx, scope, &id("group")).await);
     not_found("rule", rules::get(&tx, scope, rule(1, true).id).await);
@@ -364,7 +372,7 @@ async fn row_level_security_holds_on_postgres() {
                 policed.push(name);
             }
         }
-        assert_eq!(policed.len(), 44, "{policed:?}");
+        assert_eq!(policed.len(), 45, "{policed:?}");
         for name in &policed {
             let own = count(&mut connection, name, &db.scope).await;
             let foreign = count(&mut connection, name, &db.stranger).await;

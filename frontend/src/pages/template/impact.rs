@@ -39,14 +39,19 @@ pub fn change(change: &Change) -> AnyView {
     view! { <div class="row">{pill(tone, word)} <span>{sentence(&change.text)}</span> {breaking}</div> }.into_any()
 }
 
-/// A rule or a dashboard that names the template, with a link to it.
+/// What names the template, with a link to it.
 fn user(api: Api, used: &TemplateUse) -> AnyView {
     let (path, kind) = match used.kind {
         ReferrerKind::Rule => ("rules", "Rule"),
         ReferrerKind::Dashboard => ("dashboards", "Dashboard"),
         ReferrerKind::DeviceGroup => ("groups", "Device group"),
+        ReferrerKind::View => ("templates", "View"),
     };
-    let href = api.page(&format!("{path}/{}", segment(&used.id)));
+    // A view stands on a tab of its template's page.
+    let href = match (used.kind, used.id.split_once('/')) {
+        (ReferrerKind::View, Some((template, _))) => api.page(&format!("{path}/{}/views", segment(template))),
+        _ => api.page(&format!("{path}/{}", segment(&used.id))),
+    };
     let tone = if used.broken { "bad" } else { "quiet" };
     view! { <a class="pill" data-tone=tone href=href>{format!("{kind}: {}", used.display_name)}</a> }.into_any()
 }

@@ -98,6 +98,11 @@ pub enum Wish {
 }
 
 impl PropertyRow {
+    /// Its key in the template: `target`, `thermostat1.target`.
+    pub fn key(&self) -> String {
+        self.component.as_ref().map_or_else(|| self.name.clone(), |component| format!("{component}.{}", self.name))
+    }
+
     /// What a field for it starts with: the wish where there is one, else the value.
     pub fn field_text(&self) -> String {
         let value = match &self.wish {

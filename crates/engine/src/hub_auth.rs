@@ -134,6 +134,8 @@ struct Known {
     enabled: bool,
     provisioned: bool,
     template: Option<TemplateId>,
+    /// The model of its last connection.
+    model: Option<String>,
     proof: Option<Proof>,
 }
 
@@ -262,7 +264,16 @@ impl Credentials {
 impl Known {
     fn open(engine: &Engine, candidate: stored::Candidate) -> Result<Self, EngineError> {
         let stored::Candidate {
-            tenant, tenant_id, device, parent, enabled, provisioned, template, credentials, ..
+            tenant,
+            tenant_id,
+            device,
+            parent,
+            enabled,
+            provisioned,
+            template,
+            model,
+            credentials,
+            ..
         } = candidate;
         let keys = credentials.map(|sealed| devices::open_keys(engine, device, &sealed)).transpose()?;
         let proof = keys.map(|keys| match keys.x509 {
@@ -270,7 +281,7 @@ impl Known {
             None => Proof::Keys(keys.keys),
         });
         let source = parent.unwrap_or(device);
-        Ok(Self { tenant, tenant_id, device, source, enabled, provisioned, template, proof })
+        Ok(Self { tenant, tenant_id, device, source, enabled, provisioned, template, model, proof })
     }
 
     /// Whether what was shown proves that the client is this device or module, which is called `id`. One of keys needs a
@@ -428,13 +439,15 @@ async fn decide(engine: &Engine, connect: Connect<'_>, place: &Place) -> Result<
         },
         vouched_by,
     };
-    if let (Some(_), Some(model)) = (&session.module, session.model_id.as_deref()) {
+    // The model is that of the last connection; a reconnect with the same one writes nothing.
+    let model = session.model_id.as_deref();
+    let other_model = model.filter(|model| device.model.as_deref() != Some(model));
+    if let (Some(_), Some(model)) = (&session.module, other_model) {
         let noted = provisioning::module_contact(engine, &session, model).await;
         noted.map_err(ConnectRefused::Unavailable)?;
     }
-    let unknown_model = session.module.is_none() && session.model_id.is_some();
-    if !device.provisioned || (device.template.is_none() && unknown_model) {
-        let model = session.model_id.as_deref();
+    let wants_template = device.template.is_none() && model.is_some();
+    if !device.provisioned || (session.module.is_none() && (wants_template || other_model.is_some())) {
         let adopted = provisioning::first_contact(engine, &session, model).await;
         adopted.map_err(ConnectRefused::Unavailable)?;
     }

@@ -36,6 +36,8 @@ use uuid::Uuid;
 pub const DEFAULT_GROUP: &str = "SAS-IoT-Devices";
 /// A payload larger than this is refused.
 const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
+/// How often a first contact yields to another of the same device.
+const MAX_RACES: u32 = 8;
 /// Longer model ids are no DTMIs.
 const MAX_MODEL_BYTES: usize = 2048;
 
@@ -549,14 +551,23 @@ pub(crate) async fn first_contact(
     session: &DeviceSession,
     model: Option<&str>,
 ) -> Result<(), EngineError> {
-    let scope = session.scope();
+    let (scope, mut attempts) = (session.scope(), 0);
     let caller = device_caller(&scope, &session.tenant_id, &session.device_id);
-    let tx = engine.store().begin(&scope).await?;
-    let device = stored::get(&tx, &scope, &session.device_id).await?;
-    introduce(&tx, engine, &caller, device, model.filter(|model| model.len() <= MAX_MODEL_BYTES)).await?;
-    tx.commit().await?;
-    engine.notify(scope.tenant, NoticeKind::Device, &session.device_id).await;
-    Ok(())
+    let model = model.filter(|model| model.len() <= MAX_MODEL_BYTES);
+    loop {
+        let tx = engine.store().begin(&scope).await?;
+        let device = stored::get(&tx, &scope, &session.device_id).await?;
+        match introduce(&tx, engine, &caller, device, model).await {
+            Ok(_) => {
+                tx.commit().await?;
+                engine.notify(scope.tenant, NoticeKind::Device, &session.device_id).await;
+                return Ok(());
+            }
+            // Its other connections make themselves known at the same time: what they wrote is taken as it is.
+            Err(EngineError::PreconditionFailed { .. }) if attempts < MAX_RACES => attempts += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Notes the model that a module says it follows.

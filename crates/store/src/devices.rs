@@ -66,6 +66,8 @@ pub struct Candidate {
     pub provisioned: bool,
     /// Its template.
     pub template: Option<TemplateId>,
+    /// The model that it said it follows, when it connected last.
+    pub model: Option<String>,
     /// Its keys, encrypted; absent where it has none of its own.
     pub credentials: Option<Vec<u8>>,
 }
@@ -249,8 +251,9 @@ pub async fn candidates(
     (tenant, limit): (Option<TenantKey>, u32),
 ) -> Result<Vec<Candidate>, StoreError> {
     let sql = "select tenant.key as tenant, tenant.id as tenant_id, device.id, device.key, device.parent,
-                      device.enabled, device.provisioned, device.template, device_credential.encrypted
+                      device.enabled, device.provisioned, device.template, twin.model_id, device_credential.encrypted
                  from device join tenant on tenant.key = device.tenant
+                 left join twin on twin.device = device.key
                  left join device_credential on device_credential.device = device.key
                 where device.id = $1 and ($3 = 0 or device.tenant = $3) order by device.key limit $2";
     // Numbers of tenants begin at 1.
@@ -366,6 +369,7 @@ fn candidate(row: &QueryResult) -> Result<Candidate, StoreError> {
         enabled: row.try_get("", "enabled")?,
         provisioned: row.try_get("", "provisioned")?,
         template: template(row)?,
+        model: row.try_get("", "model_id")?,
         credentials: row.try_get("", "encrypted")?,
     })
 }

@@ -212,3 +212,55 @@ async fn what_a_dead_instance_held_is_told_to_be_over() {
     assert_eq!(told().await, [both, vec![(over.clone(), None), (over, motor())]].concat(), "once each");
     home.end().await;
 }
+
+#[tokio::test]
+async fn several_connections_make_a_device_known_at_once() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    for round in 0..5 {
+        let id = format!("pump-{round}");
+        let key = make(&home, &tenant, &id).await.primary_key;
+        let token = hub_token(&home, &id, &key);
+        let all = futures::future::join_all((0..16).map(|_| connect(&home, &id, &token))).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+    }
+    home.end().await;
+}
+
+#[tokio::test]
+async fn the_model_is_that_of_the_last_connection() {
+    let home = Home::new().await;
+    let tenant = home.tenant("plant").await;
+    let scope = &tenant.admin.scope;
+    let key = make(&home, &tenant, "pump-1").await.primary_key;
+    let token = hub_token(&home, "pump-1", &key);
+    let id = device("pump-1");
+    let mut given = None;
+    for (model, kept) in [
+        (Some("dtmi:muster:catalogue:Climate;1"), "dtmi:muster:catalogue:Climate;1"),
+        (Some("dtmi:other:Thing;2"), "dtmi:other:Thing;2"),
+        (None, "dtmi:other:Thing;2"),
+        (Some("dtmi:muster:catalogue:Soil;1"), "dtmi:muster:catalogue:Soil;1"),
+    ] {
+        let peer = std::net::IpAddr::from([192, 0, 2, 1]);
+        let connect = Connect {
+            host: HOST,
+            device: &id,
+            module: None,
+            password: Some(&token),
+            model_id: model,
+            client_type: None,
+            peer,
+            chain: &[],
+        };
+        hub_auth::authenticate(&home.engine, connect).await.expect("connected");
+        let tx = home.engine.store().begin_read(scope).await.expect("a transaction");
+        let found = stored::get(&tx, scope, &id).await.expect("a device");
+        let twin = muster_store::twins::get(&tx, scope, found.key).await.expect("a twin");
+        assert_eq!(twin.model_id.as_deref(), Some(kept), "{model:?}");
+        given = given.or(found.template.clone());
+        assert_eq!(found.template, given, "a template that a device has stays");
+    }
+    assert_eq!(given.expect("a template").as_str(), "dtmi:muster:catalogue:Climate;1");
+    home.end().await;
+}

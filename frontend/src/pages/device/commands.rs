@@ -55,10 +55,14 @@ impl Offered {
 pub fn CommandsTab(
     /// The device and its template.
     known: Known,
+    /// The keys of those that are shown; all where absent.
+    #[prop(optional)]
+    only: Option<Vec<String>>,
 ) -> impl IntoView {
     let device = known.device.id;
     let Some(template) = known.template else { return view! { <Free device /> }.into_any() };
     let commands = template.capabilities.into_iter().filter(|one| one.kind == CapabilityKind::Command);
+    let commands = commands.filter(|one| only.as_ref().is_none_or(|only| only.contains(&one.key)));
     let cards: Vec<_> = commands
         .map(|command| {
             let offered = Offered::of(&device, &command);

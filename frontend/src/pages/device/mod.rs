@@ -9,6 +9,7 @@ mod overview;
 mod properties;
 mod proposal;
 mod raw;
+mod shown;
 
 pub use overview::moving_window;
 
@@ -18,8 +19,10 @@ use leptos_router::components::A;
 use leptos_router::hooks::{use_location, use_params_map};
 use muster_contract::device::{ConnectionState, Device};
 use muster_contract::live::LiveEvent;
+use muster_contract::page::Page;
 use muster_contract::rule::Rule;
 use muster_contract::template::DeviceTemplate;
+use muster_contract::view::TemplateView;
 use muster_model::{DeviceId, Permission};
 use wasm_bindgen::JsCast;
 
@@ -35,6 +38,9 @@ use crate::live::use_live;
 use crate::load::{Load, Loader};
 use crate::session::{Rights, use_rights};
 
+/// What the address of a view's tab begins with, so that none is another tab's.
+const VIEW: &str = "view-";
+
 /// A device and its template, as the tabs need them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
@@ -42,6 +48,8 @@ pub struct Known {
     pub device: Device,
     /// Its template, if it has one.
     pub template: Option<DeviceTemplate>,
+    /// The template's views.
+    pub views: Vec<TemplateView>,
     /// The rules of the tenant, whose limits charts show.
     pub rules: Vec<Rule>,
 }
@@ -65,9 +73,13 @@ async fn load(api: Api, rights: Rights, id: DeviceId) -> Result<Known, ApiError>
         Some(template) => Some(api.get(&api.urls().template(template)).await?),
         None => None,
     };
+    let views = match &device.template {
+        Some(template) => api.get::<Page<TemplateView>>(&api.urls().template_views(template)).await?.value,
+        None => Vec::new(),
+    };
     let rules =
         if rights.may(Permission::RulesView) { api.get_all(&api.urls().rules(), 1_000).await? } else { Vec::new() };
-    Ok(Known { device, template, rules })
+    Ok(Known { device, template, views, rules })
 }
 
 #[component]
@@ -110,7 +122,7 @@ fn DeviceView(id: DeviceId) -> impl IntoView {
         Load::Failed(error) => failure(&error, Callback::new(move |()| known.retry())),
         Load::Ready(loaded) => view! {
             <Head loaded=loaded.clone() device known />
-            <Tabs id=id.clone() />
+            <Tabs id=id.clone() views=loaded.views.clone() />
             <Tab loaded page=known />
         }
         .into_any(),
@@ -154,19 +166,22 @@ fn Head(loaded: Known, device: Signal<Option<Device>>, known: Loader<Known>) -> 
 }
 
 #[component]
-fn Tabs(id: DeviceId) -> impl IntoView {
+fn Tabs(id: DeviceId, views: Vec<TemplateView>) -> impl IntoView {
     let api = use_api();
     let rights = use_rights();
     let base = api.page(&format!("devices/{}", segment(id.as_str())));
-    let tab = move |path: &str, name: &'static str| {
+    let tab = move |path: &str, name: String| {
         let href = if path.is_empty() { base.clone() } else { format!("{base}/{path}") };
         view! { <A href=href exact=true attr:class="tab">{name}</A> }
     };
+    let views: Vec<_> = views.into_iter().map(|view| tab(&format!("{VIEW}{}", view.id), view.display_name)).collect();
+    let tab = move |path, name: &str| tab(path, name.to_owned());
     let row = NodeRef::<html::Nav>::new();
     show_current(row);
     view! {
         <nav class="tabs" aria-label="Device" node_ref=row>
             {tab("", "Overview")}
+            {views}
             {tab("properties", "Properties")}
             {tab("commands", "Commands")}
             {tab("events", "Events")}
@@ -229,7 +244,14 @@ fn Tab(loaded: Known, page: Loader<Known>) -> impl IntoView {
             "files" => view! { <files::FilesTab known /> }.into_any(),
             "raw" => view! { <raw::RawTab known page /> }.into_any(),
             "connect" => view! { <connect::ConnectTab known /> }.into_any(),
-            _ => view! { <super::not_found::NothingHere /> }.into_any(),
+            other => {
+                let id = other.strip_prefix(VIEW).unwrap_or_default();
+                let found = known.views.iter().find(|view| view.id.as_str() == id).cloned();
+                match found {
+                    Some(shown) => view! { <shown::ViewTab known shown /> }.into_any(),
+                    None => view! { <super::not_found::NothingHere /> }.into_any(),
+                }
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::thresholds::threshold;
 use crate::time::{now_ms, use_now};
 
 /// What the device said last, by telemetry key.
-type Latest = BTreeMap<String, (Value, Option<DateTime<Utc>>)>;
+pub(super) type Latest = BTreeMap<String, (Value, Option<DateTime<Utc>>)>;
 
 /// The overview of a device.
 #[component]
@@ -113,7 +113,8 @@ pub fn Overview(
     }
 }
 
-async fn load_latest(api: Api, device: DeviceId) -> Result<Latest, ApiError> {
+/// The last value of each telemetry of a device.
+pub(super) async fn load_latest(api: Api, device: DeviceId) -> Result<Latest, ApiError> {
     let url = api.urls().latest(None, std::slice::from_ref(&device), &[]);
     let page: Page<LatestValues> = api.get(&url).await?;
     let values = page.value.into_iter().find(|values| values.device == device).map(|values| values.values);
@@ -121,7 +122,8 @@ async fn load_latest(api: Api, device: DeviceId) -> Result<Latest, ApiError> {
     Ok(known.filter_map(|(key, value)| Some((key, (value.value?, value.timestamp)))).collect())
 }
 
-async fn load_history(
+/// The telemetry of a device over a time, by key.
+pub(super) async fn load_history(
     api: Api,
     device: DeviceId,
     range: Range,
@@ -162,7 +164,8 @@ pub fn moving_window(range: RwSignal<Range>) -> Signal<(i64, i64)> {
     window.into()
 }
 
-fn take_in(latest: &mut Latest, values: &BTreeMap<String, Value>, at: DateTime<Utc>) {
+/// Takes newly received values in.
+pub(super) fn take_in(latest: &mut Latest, values: &BTreeMap<String, Value>, at: DateTime<Utc>) {
     for (key, value) in values {
         let newer = latest.get(key).is_none_or(|(_, before)| before.is_none_or(|before| before <= at));
         if newer {
@@ -171,7 +174,8 @@ fn take_in(latest: &mut Latest, values: &BTreeMap<String, Value>, at: DateTime<U
     }
 }
 
-fn append_all(
+/// Continues lines by newly received values.
+pub(super) fn append_all(
     lines: &mut BTreeMap<String, Line>,
     values: &BTreeMap<String, Value>,
     at_ms: i64,
@@ -220,8 +224,16 @@ fn Values(latest: RwSignal<Latest>, telemetry: StoredValue<Vec<Capability>>) -> 
     }
 }
 
+/// The last value of one telemetry.
 #[component]
-fn ValueCard(key: String, latest: RwSignal<Latest>, telemetry: StoredValue<Vec<Capability>>) -> impl IntoView {
+pub(super) fn ValueCard(
+    /// Its key.
+    key: String,
+    /// What the device said last.
+    latest: RwSignal<Latest>,
+    /// The telemetry of its template.
+    telemetry: StoredValue<Vec<Capability>>,
+) -> impl IntoView {
     let now = use_now();
     let (name, unit) = telemetry.with_value(|telemetry| reading::name_and_unit(telemetry, &key));
     let wanted = key.clone();

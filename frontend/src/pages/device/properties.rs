@@ -28,9 +28,13 @@ use crate::session::use_rights;
 pub fn PropertiesTab(
     /// The device and its template.
     known: Known,
+    /// The keys of those that are shown; all where absent.
+    #[prop(optional)]
+    only: Option<Vec<String>>,
 ) -> impl IntoView {
     let api = use_api();
     let device = known.device.id.clone();
+    let only = StoredValue::new(only);
     let capabilities = StoredValue::new(known.template.map(|template| template.capabilities).unwrap_or_default());
     let wanted = device.clone();
     let properties = Loader::new(move || {
@@ -45,7 +49,7 @@ pub fn PropertiesTab(
     });
     loaded(properties, Skeleton::Rows, move |values| {
         let device = device.clone();
-        view! { <Form device values capabilities properties /> }
+        view! { <Form device values capabilities properties only /> }
     })
 }
 
@@ -55,11 +59,17 @@ fn Form(
     values: Properties,
     capabilities: StoredValue<Vec<Capability>>,
     properties: Loader<Properties>,
+    only: StoredValue<Option<Vec<String>>>,
 ) -> impl IntoView {
     let api = use_api();
     let toasts = use_toasts();
     let may_edit = use_rights().may(Permission::DevicesUpdate);
-    let all = capabilities.with_value(|capabilities| rows(capabilities, &values));
+    let mut all = capabilities.with_value(|capabilities| rows(capabilities, &values));
+    only.with_value(|only| {
+        if let Some(only) = only {
+            all.retain(|row| only.contains(&row.key()));
+        }
+    });
     let fields = RwSignal::new(BTreeMap::<usize, String>::new());
     let busy = RwSignal::new(false);
     let problem = RwSignal::new(None::<String>);

@@ -6,6 +6,7 @@ mod model;
 mod moves;
 mod unknown;
 mod versions;
+mod views;
 
 use leptos::prelude::*;
 use leptos_router::components::A;
@@ -105,6 +106,7 @@ fn Head(template: DeviceTemplate) -> impl IntoView {
         <nav class="tabs" aria-label="Device template">
             {tab("", "Model")}
             {may_manage.then(|| tab("edit", "Edit"))}
+            {tab("views", "Views")}
             {tab("versions", "Versions")}
             {tab("moves", "Move devices")}
             {may_see_raw.then(|| tab("unknown", "Unknown values"))}
@@ -123,6 +125,7 @@ fn Tab(loaded: DeviceTemplate, template: Loader<DeviceTemplate>) -> impl IntoVie
         match tab.get().as_str() {
             "" => view! { <model::ModelTab template=loaded /> }.into_any(),
             "edit" if may_manage => view! { <editor::EditTab of=loaded template /> }.into_any(),
+            "views" => view! { <views::ViewsTab template=loaded /> }.into_any(),
             "versions" => view! { <versions::VersionsTab template=loaded /> }.into_any(),
             "unknown" => view! { <unknown::UnknownTab template=loaded /> }.into_any(),
             "moves" => view! { <moves::MovesTab template=loaded /> }.into_any(),

@@ -395,7 +395,7 @@ fn Part(
                 });
             };
             view! {
-                <label class="row">
+                <label class="check">
                     <input
                         type="checkbox"
                         prop:checked=move || chosen.with(|chosen| chosen.contains(&wanted))
@@ -406,7 +406,13 @@ fn Part(
                 </label>
             }
         });
-        view! { <div class="row wrap">{boxes.collect_view()}</div> }.into_any()
+        view! {
+            <fieldset class="checks">
+                <legend>"Shows"</legend>
+                {boxes.collect_view()}
+            </fieldset>
+        }
+        .into_any()
     };
     view! {
         <div class="action-box field">

@@ -101,7 +101,7 @@ impl ViewTileKind {
     fn shows(self, capability: &Capability) -> bool {
         match (self, capability.kind) {
             (Self::LineChart, Kind::Telemetry) => drawn(capability),
-            (Self::LastValue, Kind::Telemetry) => true,
+            (Self::LastValue, Kind::Telemetry) => single(capability),
             (Self::Property, Kind::Property { .. } | Kind::CloudProperty) => true,
             (Self::Command, Kind::Command) => true,
             _ => false,
@@ -112,6 +112,13 @@ impl ViewTileKind {
 /// Can it be a line?
 fn drawn(capability: &Capability) -> bool {
     capability.schema.is_numeric()
+}
+
+/// Is its value one, and not several under it as a position's are?
+fn single(capability: &Capability) -> bool {
+    let mut paths = Vec::new();
+    capability.schema.leaves(&capability.key, &mut |path, _| paths.push(path.to_owned()));
+    paths == [capability.key.as_str()]
 }
 
 /// May a form change it?
@@ -245,7 +252,7 @@ pub fn default_views(template: &Template) -> Vec<View> {
             }
         }
     }
-    let values = keys(&|capability| capability.kind == Kind::Telemetry);
+    let values = keys(&|capability| ViewTileKind::LastValue.shows(capability));
     let known = keys(&|capability| matches!(capability.kind, Kind::Property { .. } | Kind::CloudProperty));
     let commands = keys(&|capability| capability.kind == Kind::Command);
     let settable = keys(&|capability| editable(capability));
@@ -304,6 +311,9 @@ mod tests {
             {"@type": ["Telemetry", "Temperature"], "name": "outside", "schema": "double", "unit": "degreeCelsius"},
             {"@type": "Telemetry", "name": "count", "schema": "integer"},
             {"@type": "Telemetry", "name": "open", "schema": "boolean"},
+            {"@type": "Telemetry", "name": "place", "schema": {"@type": "Object", "fields": [
+                {"name": "lat", "schema": "double"}, {"name": "lon", "schema": "double"},
+            ]}},
             {"@type": "Property", "name": "target", "schema": "double", "writable": true},
             {"@type": "Property", "name": "serial", "schema": "string"},
             {"@type": "Command", "name": "restart"},
@@ -325,7 +335,7 @@ mod tests {
         let charts: Vec<_> = tiles[1..].iter().map(|tile| tile.capabilities.join("+")).collect();
         assert_eq!(charts, ["inside+outside", "count"]);
         let all: BTreeSet<_> = views.iter().flat_map(View::named).collect();
-        assert_eq!(all.len(), template.capabilities.len());
+        assert_eq!(all.len(), template.capabilities.len() - 1, "a position is on a map of its own");
         assert_eq!(default_views(&super::tests::template(json!([]))), []);
     }
 

@@ -174,16 +174,19 @@ fn Tabs(id: DeviceId, views: Vec<TemplateView>) -> impl IntoView {
         let href = if path.is_empty() { base.clone() } else { format!("{base}/{path}") };
         view! { <A href=href exact=true attr:class="tab">{name}</A> }
     };
+    // Views are called as their makers like, often as our own tabs are: those then say that they leave nothing out.
+    let own = !views.is_empty();
+    let named = move |name: &'static str, all: &'static str| if own { all } else { name };
     let views: Vec<_> = views.into_iter().map(|view| tab(&format!("{VIEW}{}", view.id), view.display_name)).collect();
     let tab = move |path, name: &str| tab(path, name.to_owned());
     let row = NodeRef::<html::Nav>::new();
     show_current(row);
     view! {
         <nav class="tabs" aria-label="Device" node_ref=row>
-            {tab("", "Overview")}
+            {tab("", named("Overview", "All values"))}
             {views}
-            {tab("properties", "Properties")}
-            {tab("commands", "Commands")}
+            {tab("properties", named("Properties", "All properties"))}
+            {tab("commands", named("Commands", "All commands"))}
             {tab("events", "Events")}
             {rights.may(Permission::DevicesRawData).then(|| tab("raw", "Raw data"))}
             {rights.may(Permission::DevicesRawData).then(|| tab("files", "Files"))}

@@ -257,7 +257,10 @@ fn fits(kind: Kind, tile: ViewTileKind, capability: &Capability) -> bool {
     match (kind, tile) {
         (Kind::Form, _) => property && capability.writable,
         (Kind::View, ViewTileKind::LineChart) => capability.kind == CapabilityKind::Telemetry && capability.numeric,
-        (Kind::View, ViewTileKind::LastValue) => capability.kind == CapabilityKind::Telemetry,
+        (Kind::View, ViewTileKind::LastValue) => {
+            let several = ["geopoint", "vector", "object"].contains(&capability.schema.as_str());
+            capability.kind == CapabilityKind::Telemetry && !several
+        }
         (Kind::View, ViewTileKind::Property) => property,
         (Kind::View, ViewTileKind::Command) => capability.kind == CapabilityKind::Command,
     }

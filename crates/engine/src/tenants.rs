@@ -226,14 +226,22 @@ pub async fn regenerate_policy_key(
     policy: Policy,
     slot: KeySlot,
 ) -> Result<String, EngineError> {
-    let tenant = find(engine, id).await?.ok_or_else(|| EngineError::not_found("tenant", id))?;
-    let caller = Caller::system(Scope { tenant: tenant.key }, tenant.id, "operator");
+    let caller = operator(engine, id).await?;
     let keys = policies::regenerate(engine, &caller, policy, slot).await?;
     let key = match slot {
         KeySlot::Primary => &keys.primary_key,
         KeySlot::Secondary => &keys.secondary_key,
     };
     Ok(policies::connection_string(engine, id, policy, key))
+}
+
+/// The operator of the installation in a tenant, with every permission.
+///
+/// # Errors
+/// [`EngineError::NotFound`].
+pub async fn operator(engine: &Engine, id: &TenantId) -> Result<Caller, EngineError> {
+    let tenant = find(engine, id).await?.ok_or_else(|| EngineError::not_found("tenant", id))?;
+    Ok(Caller::system(Scope { tenant: tenant.key }, tenant.id, "operator"))
 }
 
 /// Switches telemetry as events on for a tenant, by the operator of the installation.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{App, Config, Options, dtdl, logging};
+use crate::{App, Config, Options, dtdl, logging, templates};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use muster_engine::{
@@ -32,6 +32,9 @@ enum Command {
     Admin(Admin),
     /// Simulate devices that send telemetry, and measure the acknowledgements.
     Simulate(muster_loadgen::SimulateArgs),
+    /// Work with a tenant's device templates.
+    #[command(subcommand)]
+    Templates(templates::Templates),
     /// Work with device models in the Digital Twins Definition Language (DTDL).
     #[command(subcommand)]
     Dtdl(dtdl::Dtdl),
@@ -122,6 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
     let done = match cli.command {
         Command::Dtdl(_) => Ok(()),
+        Command::Templates(command) => return runtime.block_on(template_command(command)),
         Command::Serve(serve) => runtime.block_on(start(serve)),
         Command::Migrate => runtime.block_on(migrate()),
         Command::Admin(Admin::Bootstrap(args)) => runtime.block_on(bootstrap(args)),
@@ -208,6 +212,11 @@ async fn bootstrap(args: BootstrapArgs) -> anyhow::Result<()> {
         print!("{made}");
     }
     Ok(())
+}
+
+async fn template_command(command: templates::Templates) -> anyhow::Result<ExitCode> {
+    let engine = crate::app::tool_engine(&Config::load()?).await?;
+    templates::run(&engine, command).await
 }
 
 async fn regenerate_key(args: RegenerateKeyArgs) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ mod cli;
 pub mod config;
 mod dtdl;
 mod logging;
+mod templates;
 mod tls;
 mod waiting;
 mod welcome;

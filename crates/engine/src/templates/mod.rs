@@ -58,6 +58,17 @@ pub async fn import(engine: &Engine, caller: &Caller, text: &str) -> Result<Temp
     save(engine, caller, template, &IfMatch::Any).await
 }
 
+/// Is this what is published under its id?
+///
+/// # Errors
+/// [`EngineError::Denied`], [`EngineError::Unavailable`].
+pub async fn is_published_as(engine: &Engine, caller: &Caller, template: &Template) -> Result<bool, EngineError> {
+    caller.require(Permission::TemplatesView)?;
+    let tx = engine.store().begin_read(&caller.scope).await?;
+    let stored = templates::find(&tx, &caller.scope, &template.id).await?;
+    Ok(stored.is_some_and(|stored| stored.published && stored.document == template.document))
+}
+
 /// Changes parts of a template by a JSON merge patch, and publishes it.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! The document, in IoT Central's JSON, is the truth and is kept as it was given; the capabilities are read from it.
 
+mod bundle;
 mod catalogue;
 mod compare;
 mod flatten;
@@ -14,6 +15,7 @@ mod traffic;
 mod version;
 mod view;
 
+pub use bundle::{Bundle, bundles};
 pub use catalogue::{catalogue, find_in_catalogue};
 pub use compare::{Change, ChangeKind, carries, compare};
 pub use import::{MAX_TEMPLATE_BYTES, Problem};

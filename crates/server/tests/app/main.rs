@@ -14,6 +14,7 @@ mod device_groups;
 mod devices;
 mod events;
 mod files;
+mod import;
 mod journey;
 mod live;
 mod methods;

@@ -30,6 +30,7 @@ use muster_store::{
 };
 use rustls::pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The group that every tenant has from the start.
@@ -436,15 +437,23 @@ fn state(engine: &Engine, tenant: &TenantId, registration: &registrations::Regis
     })
 }
 
-/// Where the device's registration stands; `None` where it has not registered.
+/// Where the device's registration stands; `None` where it has not registered, or where `operation` is not that of its
+/// last registration.
 ///
 /// # Errors
 /// [`DpsRefused::Unavailable`].
-pub async fn status(engine: &Engine, session: &DpsSession) -> Result<Option<Registration>, DpsRefused> {
+pub async fn status(
+    engine: &Engine,
+    session: &DpsSession,
+    operation: Option<&str>,
+) -> Result<Option<Registration>, DpsRefused> {
     let tx = engine.store().begin_read(&session.scope).await?;
     let Some(registration) = registrations::find(&tx, &session.scope, &session.registration).await? else {
         return Ok(None);
     };
+    if operation.is_some_and(|operation| operation != session.operation(registration.updated_at)) {
+        return Ok(None);
+    }
     let device = stored::find(&tx, &session.scope, &registration.device).await?;
     Ok(device.map(|device| session.assigned(engine, &device, registration, "initialAssignment")))
 }
@@ -527,7 +536,8 @@ impl DpsSession {
         registration: registrations::Registration,
         substatus: &'static str,
     ) -> Registration {
-        self.answer(Outcome::Assigned {
+        let operation_id = self.operation(registration.updated_at);
+        let outcome = Outcome::Assigned {
             device: registration.device,
             hub: engine.config().host_of(&self.tenant_id),
             group: registration.group,
@@ -536,12 +546,27 @@ impl DpsSession {
             created_at: registration.created_at,
             updated_at: registration.updated_at,
             etag: device.etag.clone(),
-        })
+        };
+        Registration { operation_id, registration_id: self.registration.clone(), outcome }
     }
 
+    /// An answer that leaves no registration to ask for.
     fn answer(&self, outcome: Outcome) -> Registration {
-        let operation_id = format!("5.{:016x}.{}", self.scope.tenant.0, Uuid::now_v7());
+        let operation_id = self.operation_of(Uuid::now_v7());
         Registration { operation_id, registration_id: self.registration.clone(), outcome }
+    }
+
+    /// By which the registration of this time is asked for: it says which one it is, so it needs no place of its own.
+    fn operation(&self, registered_at: DateTime<Utc>) -> String {
+        let of = format!("{}/{}/{}", self.scope.tenant, self.registration, registered_at.timestamp_millis());
+        let digest: [u8; 32] = Sha256::digest(of).into();
+        let (first, _) = digest.split_at(16);
+        let first = <[u8; 16]>::try_from(first).unwrap_or_default();
+        self.operation_of(uuid::Builder::from_random_bytes(first).into_uuid())
+    }
+
+    fn operation_of(&self, id: Uuid) -> String {
+        format!("5.{:016x}.{id}", self.scope.tenant.0)
     }
 }
 

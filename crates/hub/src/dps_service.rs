@@ -207,10 +207,10 @@ async fn register(hub: Data<Hub>, request: HttpRequest, path: Path<(String, Stri
     }
 }
 
-/// How the registration stands. There is one for each id, so the operation needs no looking up.
+/// How the registration of an operation stands.
 async fn operation(hub: Data<Hub>, request: HttpRequest, path: Path<(String, String, String)>) -> HttpResponse {
     match log_in(&hub, &request, &path.0, &path.1).await {
-        Ok(session) => over_http(devices::status(&hub.engine, &session).await),
+        Ok(session) => over_http(devices::status(&hub.engine, &session, Some(&path.2)).await),
         Err(fault) => over_http(devices::failed(&hub.engine, &fault)),
     }
 }
@@ -219,7 +219,7 @@ async fn operation(hub: Data<Hub>, request: HttpRequest, path: Path<(String, Str
 async fn registration_state(hub: Data<Hub>, request: HttpRequest, path: Path<(String, String)>) -> HttpResponse {
     let state = async {
         let session = log_in(&hub, &request, &path.0, &path.1).await?;
-        let answer = devices::status(&hub.engine, &session).await;
+        let answer = devices::status(&hub.engine, &session, None).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         Ok::<_, Fault>(match answer.status {
             200 => HttpResponse::Ok().json(&body["registrationState"]),

@@ -31,10 +31,14 @@ pub(crate) struct DpsAnswer {
     pub(crate) body: Bytes,
 }
 
-/// The body of a registration; `registrationId` and what other kinds of attestation add are not needed.
+/// The body of a registration; `registrationId` is in its address already.
 #[derive(Deserialize)]
 struct Body {
     payload: Option<Value>,
+    /// What a TPM shows.
+    tpm: Option<Value>,
+    /// A request for a certificate.
+    csr: Option<Value>,
 }
 
 /// Registers the device.
@@ -50,11 +54,12 @@ pub(crate) async fn register(engine: &Engine, session: &DpsSession, body: &[u8])
     answer(engine, registered).await
 }
 
-/// Says how the device's registration stands.
-pub(crate) async fn status(engine: &Engine, session: &DpsSession) -> DpsAnswer {
+/// Says how the device's registration stands: the one of this operation, or the last one.
+pub(crate) async fn status(engine: &Engine, session: &DpsSession, operation: Option<&str>) -> DpsAnswer {
     let status = async {
-        match provisioning::status(engine, session).await.map_err(refused)? {
+        match provisioning::status(engine, session, operation).await.map_err(refused)? {
             Some(registration) => Ok(found(&registration)),
+            None if operation.is_some() => Err(Fault::new(404, 404_001, "the operation is not known")),
             None => Err(Fault::new(404, 404_001, "the device has not registered")),
         }
     };
@@ -88,9 +93,16 @@ fn payload(body: &[u8]) -> Result<Option<Value>, Fault> {
         return Ok(None);
     }
     match serde_json::from_slice(body) {
-        Ok(Body { payload }) => Ok(payload),
+        // A device that is told "assigned" would take the rest for done as well.
+        Ok(Body { tpm: Some(Value::Object(tpm)), .. }) if !tpm.is_empty() => Err(unsupported("attestation by TPM")),
+        Ok(Body { csr: Some(csr), .. }) if !csr.is_null() => Err(unsupported("issuing certificates")),
+        Ok(Body { payload, .. }) => Ok(payload),
         Err(error) => Err(Fault::new(400, 400_004, format!("body is not a registration: {error}"))),
     }
+}
+
+fn unsupported(what: &str) -> Fault {
+    Fault::new(400, 400_004, format!("{what} is not supported by this provisioning service"))
 }
 
 fn refused(refusal: DpsRefused) -> Fault {
@@ -116,6 +128,10 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(payload(body.as_bytes()), Ok(expected), "{body}");
+        }
+        for body in [r#"{"tpm":{"endorsementKey":"a"}}"#, r#"{"csr":"MII"}"#] {
+            let refused = payload(body.as_bytes()).expect_err("is not supported");
+            assert_eq!((refused.status, refused.message.contains("not supported")), (400, true), "{body}");
         }
         for (body, status) in [("[1", 400), ("[]x", 400), ("\"a\"", 400)] {
             assert_eq!(payload(body.as_bytes()).map_err(|fault| fault.status), Err(status), "{body}");

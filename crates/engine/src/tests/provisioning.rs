@@ -47,7 +47,7 @@ async fn an_unknown_device_registers_itself_and_connects() {
     let keys = SymmetricKeys { primary_key: GROUP_KEY.into(), secondary_key: made.keys.secondary_key.clone() };
     set_group(&home, &admin.scope, keys, true).await;
     let session = authenticate(&home, &made.id_scope, DEVICE_ID, DEVICE_KEY).await.expect("authenticated");
-    assert_eq!(provisioning::status(&home.engine, &session).await.expect("asked"), None);
+    assert_eq!(provisioning::status(&home.engine, &session, None).await.expect("asked"), None);
     let registration = provisioning::register(&home.engine, &session, Some(&json!(null))).await.expect("registered");
     let document = registration.document();
     assert_eq!(document["status"], "assigned");
@@ -76,7 +76,9 @@ async fn an_unknown_device_registers_itself_and_connects() {
     let again = provisioning::register(&home.engine, &session, None).await.expect("registered again");
     let Outcome::Assigned { created_at, updated_at, .. } = again.outcome else { panic!("it is assigned") };
     assert_eq!(updated_at - created_at, Duration::minutes(5));
-    assert!(provisioning::status(&home.engine, &session).await.expect("asked").is_some_and(|found| assigned(&found)));
+    assert!(
+        provisioning::status(&home.engine, &session, None).await.expect("asked").is_some_and(|found| assigned(&found))
+    );
     home.end().await;
 }
 

@@ -125,9 +125,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let answer = provisioning::register(&engine, &session, &body).await;
                 (rid, answer)
             }),
-            // There is one registration for each id, so the operation needs no looking up.
-            DpsTopic::DpsStatus { rid, .. } => Box::pin(async move {
-                let answer = provisioning::status(&engine, &session).await;
+            DpsTopic::DpsStatus { rid, operation_id } => Box::pin(async move {
+                let answer = provisioning::status(&engine, &session, Some(&operation_id)).await;
                 (rid, answer)
             }),
         }

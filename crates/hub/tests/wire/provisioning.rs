@@ -31,6 +31,11 @@ async fn a_device_registers_with_its_groups_key_and_connects() {
     let (topic, body) = client.message().await;
     assert_eq!(topic, "$dps/registrations/res/200/?$rid=r-2");
     assert_eq!(body["registrationState"]["status"], "assigned");
+    let foreign = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=r-3&operationId=5.0.other";
+    client.publish(foreign, " ", 3).await;
+    client.acked(3).await;
+    let (topic, body) = client.message().await;
+    assert!(topic.starts_with("$dps/registrations/res/404/?$rid=r-3"), "{topic}: {body}");
 
     let (mut device, _) = Client::accepted(hub.address, hub.login("sn-7").await.connect()).await;
     device.ping().await;

@@ -175,7 +175,7 @@ impl Fleet {
 
     /// Waits for the server to drop the devices and has them connect again, all at once; in the report an attempt is a
     /// message, a connection its acknowledgement, and its latency counts from when the first was dropped. A refused
-    /// sign-in is an error, and so is a device that is not back after `patience`.
+    /// sign-in is an error, so is whatever fails once others are let in, and a device that is not back after `patience`.
     ///
     /// # Errors
     /// When a task died.

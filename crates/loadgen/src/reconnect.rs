@@ -33,17 +33,17 @@ pub(crate) async fn outlast(
     patience: Duration,
     totals: &Arc<Totals>,
 ) -> Result<()> {
-    let dropped: Arc<OnceLock<Instant>> = Arc::default();
+    let seen: Arc<Seen> = Arc::default();
     let end = Instant::now() + patience;
     let mut devices = JoinSet::new();
     for (index, login, connection) in connections {
-        let (endpoint, totals, dropped) = (endpoint.clone(), totals.clone(), dropped.clone());
+        let (endpoint, totals, seen) = (endpoint.clone(), totals.clone(), seen.clone());
         devices.spawn(async move {
             if let Some(connection) = connection.held(end).await {
                 return Some(connection);
             }
-            let first = *dropped.get_or_init(Instant::now);
-            again(&endpoint, (index, &login), &totals, (first, end)).await
+            seen.dropped.get_or_init(Instant::now);
+            again(&endpoint, (index, &login), &totals, (&seen, end)).await
         });
     }
     // Who is back holds its connection until the last one is.
@@ -58,23 +58,40 @@ pub(crate) async fn outlast(
     Ok(())
 }
 
+/// What the devices have seen of their server, together.
+#[derive(Default)]
+struct Seen {
+    /// When the first of them was dropped.
+    dropped: OnceLock<Instant>,
+    /// When the first of them was let in again.
+    back: OnceLock<Instant>,
+}
+
 async fn again(
     endpoint: &Endpoint,
     (index, login): (usize, &DeviceLogin),
     totals: &Totals,
-    (dropped, end): (Instant, Instant),
+    (seen, end): (&Seen, Instant),
 ) -> Option<Connection> {
     let mut pause = FIRST_PAUSE;
     while Instant::now() < end {
+        let began = Instant::now();
         totals.sent(1);
         match Connection::open(endpoint, index, login).await {
             Ok(connection) => {
+                seen.back.get_or_init(Instant::now);
+                let dropped = *seen.dropped.get_or_init(Instant::now);
                 totals.acknowledged(index, dropped, [dropped].into_iter());
                 return Some(connection);
             }
-            // That the server is not there yet is what this is about; that it refuses a good device is not.
-            Err(error) if error.is::<SignInRefused>() => totals.failed(&error),
-            Err(_) => {}
+            // That the server is not there yet is what this is about. That it refuses a good device is not, nor that it
+            // fails one in whatever way once it lets others in.
+            Err(error) => {
+                let there = seen.back.get().is_some_and(|back| began > *back);
+                if there || error.is::<SignInRefused>() {
+                    totals.failed(&error);
+                }
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -37,6 +37,7 @@ impl MigratorTrait for Migrator {
             script!("m20261123_000080_command_runs"),
             script!("m20261123_000082_template_views"),
             script!("m20261123_000090_device_groups"),
+            script!("m20261123_000092_session_expiry"),
         ]
     }
 }

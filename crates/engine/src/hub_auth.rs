@@ -20,6 +20,7 @@ use muster_model::{
     Address, DeviceId, DeviceKey, ModuleId, Scope, SystemScope, TemplateId, TenantId, TenantKey, batch::Auth,
     device::SymmetricKeys, event::FailureCode, wire::sas,
 };
+pub use muster_store::hub_sessions::Subscribed;
 use muster_store::{devices as stored, hub_sessions, tenants};
 use rustls::pki_types::CertificateDer;
 use std::{
@@ -475,10 +476,10 @@ pub async fn closed(engine: &Engine, session: &DeviceSession) {
 ///
 /// # Errors
 /// [`EngineError::Unavailable`].
-pub async fn subscriptions(engine: &Engine, session: &DeviceSession) -> Result<Vec<String>, EngineError> {
-    let scope = session.scope();
+pub async fn subscriptions(engine: &Engine, session: &DeviceSession) -> Result<Subscribed, EngineError> {
+    let (scope, now) = (session.scope(), engine.clock().now());
     let tx = engine.store().begin_read(&scope).await?;
-    Ok(hub_sessions::subscriptions(&tx, &scope, session.device, session.module.as_ref()).await?)
+    Ok(hub_sessions::subscriptions(&tx, &scope, session.device, session.module.as_ref(), now).await?)
 }
 
 /// Keeps what the device has subscribed to; nothing = forgotten.
@@ -488,11 +489,11 @@ pub async fn subscriptions(engine: &Engine, session: &DeviceSession) -> Result<V
 pub async fn save_subscriptions(
     engine: &Engine,
     session: &DeviceSession,
-    filters: &[String],
+    subscribed: &Subscribed,
 ) -> Result<(), EngineError> {
     let scope = session.scope();
     let tx = engine.store().begin(&scope).await?;
-    hub_sessions::save_subscriptions(&tx, &scope, session.device, session.module.as_ref(), filters).await?;
+    hub_sessions::save_subscriptions(&tx, &scope, session.device, session.module.as_ref(), subscribed).await?;
     Ok(tx.commit().await?)
 }
 

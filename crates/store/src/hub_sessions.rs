@@ -180,19 +180,39 @@ pub async fn holders(
     rows.iter().map(|row| Ok((DeviceKey(row.try_get("", "device")?), held_by(row)?))).collect()
 }
 
-/// What a device (or one of its modules) had subscribed to, kept for a session that is taken up again.
+/// What a device (or one of its modules) has subscribed to, kept for a session that is taken up again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The filters.
+    pub filters: Vec<String>,
+    /// Seconds after the connection's end until they are forgotten; none = for ever.
+    pub expiry_seconds: Option<u32>,
+}
+
+/// What a device (or one of its modules) had subscribed to; nothing where its time is over.
 pub async fn subscriptions(
     tx: &Tx,
     scope: &Scope,
     device: DeviceKey,
     module: Option<&ModuleId>,
-) -> Result<Vec<String>, StoreError> {
-    let sql = "select filters from hub_subscription where device = $1 and module = $2";
+    now: DateTime<Utc>,
+) -> Result<Subscribed, StoreError> {
+    let sql = "select hub_subscription.filters, hub_subscription.expiry_seconds, hub_session.ended_ms
+                 from hub_subscription left join hub_session on hub_session.device = hub_subscription.device
+                where hub_subscription.device = $1 and hub_subscription.module = $2";
     let row = tx.row(sql, [keys::in_scope(scope, device)?.into(), module_name(module).into()]).await?;
-    match row {
-        Some(row) => convert::read_document("subscriptions", row.try_get("", "filters")?),
-        None => Ok(Vec::new()),
+    let Some(row) = row else { return Ok(Subscribed::default()) };
+    let expiry: Option<i64> = row.try_get("", "expiry_seconds")?;
+    let ended: Option<i64> = row.try_get("", "ended_ms")?;
+    // A connection that has not ended has no end to count from.
+    let over = expiry.zip(ended).is_some_and(|(seconds, ended)| ended + seconds * 1000 <= now.timestamp_millis());
+    if over {
+        return Ok(Subscribed::default());
     }
+    Ok(Subscribed {
+        filters: convert::read_document("subscriptions", row.try_get("", "filters")?)?,
+        expiry_seconds: expiry.and_then(|seconds| u32::try_from(seconds).ok()),
+    })
 }
 
 /// Keeps what a device (or one of its modules) has subscribed to; nothing = forgotten.
@@ -201,17 +221,20 @@ pub async fn save_subscriptions(
     scope: &Scope,
     device: DeviceKey,
     module: Option<&ModuleId>,
-    filters: &[String],
+    subscribed: &Subscribed,
 ) -> Result<(), StoreError> {
     let device = keys::in_scope(scope, device)?;
-    if filters.is_empty() {
+    if subscribed.filters.is_empty() {
         let sql = "delete from hub_subscription where device = $1 and module = $2";
         tx.execute(sql, [device.into(), module_name(module).into()]).await?;
         return Ok(());
     }
-    let sql = "insert into hub_subscription (device, module, filters) values ($1, $2, $3)
-               on conflict (device, module) do update set filters = excluded.filters";
-    tx.execute(sql, [device.into(), module_name(module).into(), json!(filters).into()]).await?;
+    let sql = "insert into hub_subscription (device, module, filters, expiry_seconds) values ($1, $2, $3, $4)
+               on conflict (device, module)
+               do update set filters = excluded.filters, expiry_seconds = excluded.expiry_seconds";
+    let expiry = subscribed.expiry_seconds.map(i64::from);
+    let values = [device.into(), module_name(module).into(), json!(subscribed.filters).into(), expiry.into()];
+    tx.execute(sql, values).await?;
     Ok(())
 }
 

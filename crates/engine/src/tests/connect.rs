@@ -5,7 +5,7 @@ use crate::{
     connections,
     devices::{self, DevicePatch},
     events::feed::{self, Wanted},
-    hub_auth::{self, Connect, ConnectRefused, DeviceSession},
+    hub_auth::{self, Connect, ConnectRefused, DeviceSession, Subscribed},
     modules::{self, ModuleIdentity},
     precondition::IfMatch,
 };
@@ -143,8 +143,9 @@ async fn a_session_is_noted_and_a_newer_one_is_higher() {
     hub_auth::opened(&home.engine, &mut second).await.expect("opened");
     assert!(second.epoch > first.epoch);
 
-    hub_auth::save_subscriptions(&home.engine, &first, &["$iothub/twin/res/#".into()]).await.expect("saved");
-    assert_eq!(hub_auth::subscriptions(&home.engine, &second).await.expect("read"), ["$iothub/twin/res/#"]);
+    let subscribed = Subscribed { filters: vec!["$iothub/twin/res/#".into()], expiry_seconds: None };
+    hub_auth::save_subscriptions(&home.engine, &first, &subscribed).await.expect("saved");
+    assert_eq!(hub_auth::subscriptions(&home.engine, &second).await.expect("read"), subscribed);
 
     let scope = &tenant.admin.scope;
     let read = async || {

@@ -86,6 +86,10 @@ where
         Ok(Accepted::Device(login)) if wire.starts_clean() => begin_anew(hub, login).await,
         other => other,
     };
+    let decision = match decision {
+        Ok(Accepted::Device(login)) => keep_session(hub, login, wire.session_expiry()).await,
+        other => other,
+    };
     match decision {
         Ok(accepted) => {
             wire.accept_messages();
@@ -102,6 +106,13 @@ async fn begin_anew(hub: &Hub, mut login: Box<DeviceLogin>) -> Result<Accepted, 
         login.subscriptions =
             restored.map_err(|error| refused(ConnectAckReason::ServiceUnavailable, error.to_string()))?;
     }
+    Ok(Accepted::Device(login))
+}
+
+/// Notes how long the session is to be kept, where it was kept for another time before.
+async fn keep_session(hub: &Hub, mut login: Box<DeviceLogin>, expiry_seconds: Option<u32>) -> Result<Accepted, End> {
+    let kept = login.subscriptions.keep_for(&hub.engine, &login.session, expiry_seconds).await;
+    kept.map_err(|error| refused(ConnectAckReason::ServiceUnavailable, error.to_string()))?;
     Ok(Accepted::Device(login))
 }
 

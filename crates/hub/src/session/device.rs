@@ -404,6 +404,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             let now_ms = self.hub.engine.clock().now_ms();
             self.uplink.accept(telemetry::inbound(&self.session, bag, payload, now_ms), None);
         }
+        // The client may have said with its goodbye that it wants to be kept for another time.
+        let kept = self.subscriptions.keep_for(&self.hub.engine, &self.session, self.wire.session_expiry());
+        if matches!(end, End::Goodbye)
+            && let Ok(Err(error)) = timeout(FINISH_TIMEOUT, kept).await
+        {
+            tracing::debug!(%error, "a session is kept for another time than its client wants");
+        }
         if let Ok(Err(error)) = timeout(FINISH_TIMEOUT, self.downlink.finish()).await {
             tracing::debug!(%error, "the last messages that a device took will come again");
         }

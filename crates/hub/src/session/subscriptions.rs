@@ -2,7 +2,7 @@
 
 use muster_engine::{
     Engine, EngineError,
-    hub_auth::{self, DeviceSession},
+    hub_auth::{self, DeviceSession, Subscribed},
 };
 use muster_model::{DeviceId, ModuleId, wire::topic::Subscription};
 use rmqtt_codec::{types::QoS, v3::SubscribeReturnCode};
@@ -23,6 +23,8 @@ pub(super) enum Durability {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subscriptions {
     durability: Durability,
+    /// Seconds after the connection's end until they are forgotten; none = for ever.
+    expiry_seconds: Option<u32>,
     held: Vec<Held>,
 }
 
@@ -44,8 +46,8 @@ impl Subscriptions {
         session: &DeviceSession,
         durability: Durability,
     ) -> Result<Self, EngineError> {
-        let filters = hub_auth::subscriptions(engine, session).await?;
-        let mut subscriptions = Self { durability, held: Vec::new() };
+        let Subscribed { filters, expiry_seconds } = hub_auth::subscriptions(engine, session).await?;
+        let mut subscriptions = Self { durability, expiry_seconds, held: Vec::new() };
         match durability {
             Durability::Device => {
                 for kept in filters {
@@ -57,9 +59,26 @@ impl Subscriptions {
                 }
             }
             Durability::Connection if filters.is_empty() => {}
-            Durability::Connection => hub_auth::save_subscriptions(engine, session, &[]).await?,
+            Durability::Connection => hub_auth::save_subscriptions(engine, session, &Subscribed::default()).await?,
         }
         Ok(subscriptions)
+    }
+
+    /// Keeps them so long after the connection's end from now on; 0 forgets them with it.
+    pub(super) async fn keep_for(
+        &mut self,
+        engine: &Engine,
+        session: &DeviceSession,
+        expiry_seconds: Option<u32>,
+    ) -> Result<(), EngineError> {
+        if self.durability == Durability::Connection || self.expiry_seconds == expiry_seconds {
+            return Ok(());
+        }
+        self.expiry_seconds = expiry_seconds;
+        if expiry_seconds == Some(0) {
+            self.held.clear();
+        }
+        self.save(engine, session).await
     }
 
     /// Keeps them for the next connection.
@@ -67,8 +86,9 @@ impl Subscriptions {
         match self.durability {
             Durability::Connection => Ok(()),
             Durability::Device => {
-                let filters: Vec<String> = self.held.iter().map(Held::kept).collect();
-                hub_auth::save_subscriptions(engine, session, &filters).await
+                let filters = self.held.iter().map(Held::kept).collect();
+                let subscribed = Subscribed { filters, expiry_seconds: self.expiry_seconds };
+                hub_auth::save_subscriptions(engine, session, &subscribed).await
             }
         }
     }
@@ -133,7 +153,8 @@ mod tests {
     #[test]
     fn known_filters_are_granted_up_to_the_limit() {
         let device = DeviceId::parse("d").expect("a device id");
-        let mut subscriptions = Subscriptions { durability: Durability::Device, held: Vec::new() };
+        let mut subscriptions =
+            Subscriptions { durability: Durability::Device, expiry_seconds: None, held: Vec::new() };
         let mut subscribe = |filter: &str, qos| subscriptions.subscribe(filter, qos, &device, None);
         for (filter, qos, granted) in [
             ("$iothub/twin/res/#", QoS::AtMostOnce, SubscribeReturnCode::Success(QoS::AtMostOnce)),

@@ -29,6 +29,9 @@ const RECEIVE_MAXIMUM: NonZeroU16 = match NonZeroU16::new(128) {
 /// A longer keep-alive is not granted, so that no client is silent for longer than the hub allows.
 const MAX_KEEP_ALIVE_SECONDS: u16 = 1177;
 
+/// A session that is never forgotten.
+const FOR_EVER: u32 = u32::MAX;
+
 /// What a connection with MQTT 5 remembers.
 pub(super) struct Version5 {
     codec: Codec,
@@ -43,6 +46,8 @@ pub(super) struct Version5 {
     keep_alive: u16,
     /// The session begins anew, and is kept.
     starts_clean: bool,
+    /// Seconds after its end that the session is kept.
+    session_expiry: u32,
     connected: bool,
 }
 
@@ -57,6 +62,7 @@ impl Version5 {
             waiting: VecDeque::new(),
             keep_alive: 0,
             starts_clean: false,
+            session_expiry: 0,
             connected: false,
         }
     }
@@ -68,6 +74,11 @@ impl Version5 {
     /// Whether what was kept of an earlier session is to be forgotten although this one is kept.
     pub(super) fn starts_clean(&self) -> bool {
         self.starts_clean
+    }
+
+    /// Seconds after its end that the session is kept; none = for ever.
+    pub(super) fn session_expiry(&self) -> Option<u32> {
+        Some(self.session_expiry).filter(|seconds| *seconds != FOR_EVER)
     }
 
     /// The next packet that has arrived whole.
@@ -96,7 +107,13 @@ impl Version5 {
                 v3::Packet::Unsubscribe { packet_id, topic_filters }
             }
             Packet::PingRequest => v3::Packet::PingRequest,
+            Packet::Disconnect(v5::Disconnect { session_expiry_interval_secs: Some(1..), .. })
+                if self.session_expiry == 0 =>
+            {
+                return Err(End::Forbidden("session that is kept after all"));
+            }
             Packet::Disconnect(goodbye) if goodbye.reason_code == DisconnectReasonCode::NormalDisconnection => {
+                self.session_expiry = goodbye.session_expiry_interval_secs.unwrap_or(self.session_expiry);
                 v3::Packet::Disconnect
             }
             // Any other reason means that the will is to be said.
@@ -159,7 +176,8 @@ impl Version5 {
         if connect.auth_method.is_some() {
             return Err(End::Refused(ConnectAckReason::NotAuthorized, "extended authentication".into()));
         }
-        let kept = connect.session_expiry_interval_secs > 0;
+        self.session_expiry = connect.session_expiry_interval_secs;
+        let kept = self.session_expiry > 0;
         self.starts_clean = kept && connect.clean_start;
         self.receive_maximum = connect.receive_max.map_or(u16::MAX, NonZeroU16::get);
         self.keep_alive = connect.keep_alive;

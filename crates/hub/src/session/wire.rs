@@ -62,6 +62,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         matches!(&self.version, Version::Five(version5) if version5.starts_clean())
     }
 
+    /// Seconds after its end that the session is kept, as the client says; none = for ever.
+    pub(super) fn session_expiry(&self) -> Option<u32> {
+        match &self.version {
+            Version::Five(version5) => version5.session_expiry(),
+            Version::Unknown | Version::Three(_) => None,
+        }
+    }
+
     /// Whether what has arrived can be a CONNECT; strangers mostly show with their first byte.
     pub(super) fn may_be_connect(&self) -> bool {
         // Where the version is known, the codec may have taken the first byte already.

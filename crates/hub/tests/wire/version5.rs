@@ -234,6 +234,32 @@ async fn a_session_is_kept_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_goodbye_may_shorten_how_long_a_session_is_kept() {
+    let hub = TestHub::start().await;
+    let login = hub.device("d-1").await;
+    let goodbye = |seconds| {
+        Packet::Disconnect(Disconnect {
+            reason_code: DisconnectReasonCode::NormalDisconnection,
+            session_expiry_interval_secs: Some(seconds),
+            server_reference: None,
+            reason_string: None,
+            user_properties: Vec::new(),
+        })
+    };
+    let asks = |expiry| Connect { clean_start: false, session_expiry_interval_secs: expiry, ..connect(&login) };
+    for (asked, said, present) in [(3600, 1800, false), (3600, 0, true), (3600, 60, false)] {
+        let (mut client, ack) = Client::connect(hub.address, asks(asked)).await;
+        assert_eq!(ack.session_present, present, "{asked} {said}");
+        client.subscribe(&[("$iothub/twin/res/#", QoS::AtMostOnce)]).await;
+        client.send(goodbye(said)).await;
+        assert_eq!(client.packet().await, None);
+    }
+    let mut client = Client::accepted(hub.address, asks(0)).await;
+    client.send(goodbye(60)).await;
+    assert_eq!(client.dismissed().await, DisconnectReasonCode::ProtocolError);
+}
+
+#[tokio::test]
 async fn devices_provision_themselves_with_version_5() {
     let hub = TestHub::start().await;
     let mut client = Client::accepted(hub.address, connect(&hub.registration("sn-5").await)).await;

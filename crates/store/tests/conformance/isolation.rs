@@ -54,7 +54,8 @@ async fn fill(db: &Db) -> muster_model::device::Device {
         tokens::ApiToken { id: id("token"), role: Role::Viewer, created_at: at(0), expires_at: None, last_used: None };
     tokens::insert(&tx, scope, token, &[1; 32]).await.expect("inserts");
     devices::set_credentials(&tx, scope, device.key, b"keys").await.expect("sets");
-    hub_sessions::save_subscriptions(&tx, scope, device.key, None, &["a".into()]).await.expect("saves");
+    let subscribed = hub_sessions::Subscribed { filters: vec!["a".into()], expiry_seconds: None };
+    hub_sessions::save_subscriptions(&tx, scope, device.key, None, &subscribed).await.expect("saves");
     let template = templates::StoredTemplate {
         id: id("dtmi:muster:pump;1"),
         display_name: "Pump".into(),
@@ -277,7 +278,7 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("twin", twins::get(&tx, scope, device.key).await);
     not_found("twin", twins::update(&tx, scope, device.key, &Default::default()).await);
     not_found("holder", hub_sessions::holder(&tx, scope, device.key, at(1)).await);
-    not_found("subscriptions", hub_sessions::subscriptions(&tx, scope, device.key, None).await);
+    not_found("subscriptions", hub_sessions::subscriptions(&tx, scope, device.key, None, at(1)).await);
     not_found("authority", authorities::get(&tx, scope, &id("plant")).await);
     not_found("job", jobs::get(&tx, scope, Realm::Hub, &id("job")).await);
     not_found("configuration", configurations::get(&tx, scope, &id("wanted")).await);

@@ -117,12 +117,30 @@ async fn a_dead_hub_lets_go(db: Db) {
 async fn subscriptions_are_kept(db: Db) {
     let device = db.device("pump-1").await;
     let module: ModuleId = id("camera");
-    let filters = vec!["$iothub/twin/res/#".to_owned()];
+    let subscribed =
+        |expiry_seconds| hub_sessions::Subscribed { filters: vec!["$iothub/twin/res/#".into()], expiry_seconds };
+    let nothing = hub_sessions::Subscribed::default();
     let tx = db.store.begin(&db.scope).await.expect("begins");
-    hub_sessions::save_subscriptions(&tx, &db.scope, device.key, None, &filters).await.expect("saves");
-    let of_device = hub_sessions::subscriptions(&tx, &db.scope, device.key, None).await.expect("reads");
-    let of_module = hub_sessions::subscriptions(&tx, &db.scope, device.key, Some(&module)).await.expect("reads");
-    assert_eq!((of_device, of_module), (filters, Vec::new()));
-    hub_sessions::save_subscriptions(&tx, &db.scope, device.key, None, &[]).await.expect("forgets");
-    assert!(hub_sessions::subscriptions(&tx, &db.scope, device.key, None).await.expect("reads").is_empty());
+    hub_sessions::save_subscriptions(&tx, &db.scope, device.key, None, &subscribed(None)).await.expect("saves");
+    let of_device = hub_sessions::subscriptions(&tx, &db.scope, device.key, None, at(0)).await.expect("reads");
+    let of_module = hub_sessions::subscriptions(&tx, &db.scope, device.key, Some(&module), at(0)).await.expect("reads");
+    assert_eq!((of_device, of_module), (subscribed(None), nothing.clone()));
+    hub_sessions::save_subscriptions(&tx, &db.scope, device.key, None, &subscribed(Some(60))).await.expect("saves");
+    tx.commit().await.expect("commits");
+
+    // Its time is counted from the end of the connection.
+    let tx = db.store.begin_system(SYSTEM).await.expect("begins");
+    hub_sessions::renew_lease(&tx, SYSTEM, "hub", at(30)).await.expect("registers");
+    let session = NewHubSession { tenant: db.scope.tenant, device: device.key, connected_at: at(0) };
+    hub_sessions::open(&tx, SYSTEM, "hub", &[session]).await.expect("opens");
+    let kept = hub_sessions::subscriptions(&tx, &db.scope, device.key, None, at(1_000)).await.expect("reads");
+    assert_eq!(kept, subscribed(Some(60)), "it is connected");
+    hub_sessions::expire(&tx, SYSTEM, at(40)).await.expect("expires");
+    for (seconds, kept) in [(99, subscribed(Some(60))), (100, nothing.clone())] {
+        let found = hub_sessions::subscriptions(&tx, &db.scope, device.key, None, at(seconds)).await.expect("reads");
+        assert_eq!(found, kept, "{seconds}");
+    }
+    hub_sessions::save_subscriptions(&tx, &db.scope, device.key, None, &nothing).await.expect("forgets");
+    let none = hub_sessions::subscriptions(&tx, &db.scope, device.key, None, at(0)).await.expect("reads");
+    assert_eq!(none, nothing);
 }

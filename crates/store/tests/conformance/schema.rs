@@ -34,7 +34,7 @@ async fn a_new_database_is_behind() {
     let url = format!("sqlite://{}", folder.path().join("new.db").display());
     let store = Store::connect(&url, &StoreConfig::default()).await.expect("connects");
     let SchemaState::Behind(missing) = store.schema_state().await.expect("reads") else { panic!("not behind") };
-    assert_eq!(missing.len(), 18);
+    assert_eq!(missing.len(), 19);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(ids(&found[0]), ["dtmi:a;1", "dtmi:b;1"]);
         for nonsense in [json!(7), json!([]), json!([7]), json!({"@type": "Interface"}), Value::Null] {
-            assert_eq!(bundles(&[nonsense.clone()]), [Bundle { source: 0, document: nonsense }]);
+            assert_eq!(bundles(std::slice::from_ref(&nonsense)), [Bundle { source: 0, document: nonsense }]);
         }
         assert_eq!(bundles(&[]), []);
     }

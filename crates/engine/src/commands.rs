@@ -72,7 +72,8 @@ impl From<muster_store::StoreError> for CommandError {
 /// device has answered: [`RunState::Running`] where it says that it goes on.
 ///
 /// # Errors
-/// [`CommandError`]; the run is noted with it, unless the request was not valid.
+/// [`CommandError`]; the run is noted with what kept the device from answering. What is not valid, and what cannot be
+/// queued, is no run.
 pub async fn run(engine: &Engine, caller: &Caller, ask: Ask<'_>) -> Result<CommandRun, CommandError> {
     caller.require(Permission::DevicesCommand).map_err(EngineError::from)?;
     check_times(&ask)?;
@@ -143,7 +144,10 @@ async fn template_of(
 
 fn capability<'a>(template: &'a Template, ask: &Ask<'_>) -> Result<&'a Capability, EngineError> {
     let key = ask.component.map_or_else(|| ask.name.to_owned(), |component| format!("{component}.{}", ask.name));
-    let known = template.capability(&key).filter(|capability| capability.kind == Kind::Command);
+    // A name with a dot in it is no command of a component.
+    let own =
+        |capability: &&Capability| capability.kind == Kind::Command && capability.component.as_deref() == ask.component;
+    let known = template.capability(&key).filter(own);
     known.ok_or_else(|| EngineError::not_found("command", key))
 }
 
@@ -215,16 +219,21 @@ impl Waiting {
         caller: &Caller,
         answer: Result<MethodAnswer, InvokeError>,
     ) -> Result<CommandRun, CommandError> {
+        let tx = engine.store().begin(&caller.scope).await?;
+        if matches!(&answer, Ok(answer) if answer.status == ACCEPTED) {
+            // A quick device may have reported the result before its answer is noted here.
+            let begun = command_runs::begin(&tx, &caller.scope, self.device.1, (self.run.id, ACCEPTED)).await?;
+            tx.commit().await?;
+            self.say(engine, caller).await;
+            return Ok(begun.unwrap_or(CommandRun { state: RunState::Running, status: Some(ACCEPTED), ..self.run }));
+        }
         let run = &mut self.run;
         let now = now(engine);
         match &answer {
             Ok(answer) => {
-                let goes_on = answer.status == ACCEPTED;
-                (run.state, run.ended_at) =
-                    if goes_on { (RunState::Running, None) } else { (RunState::Completed, Some(now)) };
-                run.status = Some(answer.status);
+                (run.state, run.ended_at, run.status) = (RunState::Completed, Some(now), Some(answer.status));
                 run.response = Some(answer.payload.clone()).filter(|payload| !payload.is_null());
-                let done = (200..300).contains(&answer.status) && !goes_on;
+                let done = (200..300).contains(&answer.status);
                 run.fits = !done || self.response.as_ref().is_none_or(|schema| schema.accepts(&answer.payload));
             }
             Err(error) => {
@@ -232,12 +241,16 @@ impl Waiting {
                 run.reason = Some(error.to_string());
             }
         }
-        let tx = engine.store().begin(&caller.scope).await?;
         command_runs::update(&tx, &caller.scope, self.device.1, &self.run).await?;
         tx.commit().await?;
-        let changed = LiveEvent::Properties { device: self.device.0 };
-        engine.live().publish(caller.scope.tenant, vec![changed]).await;
+        self.say(engine, caller).await;
         answer.map(|_| self.run).map_err(CommandError::from)
+    }
+
+    /// Tells whoever looks at the device.
+    async fn say(&self, engine: &Engine, caller: &Caller) {
+        let changed = LiveEvent::Properties { device: self.device.0.clone() };
+        engine.live().publish(caller.scope.tenant, vec![changed]).await;
     }
 }
 
@@ -272,17 +285,27 @@ pub(crate) async fn reported(
     scope: &Scope,
     device: DeviceKey,
     patch: &Map<String, Value>,
-) -> Result<(), muster_store::StoreError> {
+) -> Result<(), EngineError> {
     let mut told = Vec::new();
-    for mut run in command_runs::running(tx, scope, device).await? {
+    for mut run in command_runs::open(tx, scope, device).await? {
         // Of several runs of a command, the result is the newest one's.
         let Some(result) = command::reported_result(&run.command, patch).filter(|_| !told.contains(&run.command))
         else {
             continue;
         };
         told.push(run.command.clone());
+        run.fits = response_of(tx, scope, device, &run.command).await?.is_none_or(|schema| schema.accepts(result));
         (run.state, run.ended_at, run.response) = (RunState::Completed, Some(now(engine)), Some(result.clone()));
         command_runs::update(tx, scope, device, &run).await?;
     }
     Ok(())
+}
+
+/// What the template says that a command answers.
+async fn response_of(tx: &Tx, scope: &Scope, device: DeviceKey, command: &str) -> Result<Option<Schema>, EngineError> {
+    let found = devices::list_by_keys(tx, scope, &[device]).await?;
+    let id = found.first().and_then(|device| device.template.as_ref());
+    let Some(template) = template_of(tx, scope, id).await? else { return Ok(None) };
+    let known = template.capability(&command.replacen('*', ".", 1));
+    Ok(known.filter(|known| known.kind == Kind::Command).and_then(|known| known.response.clone()))
 }

@@ -29,6 +29,14 @@ pub struct TwinRefused {
     pub message: String,
 }
 
+impl TwinRefused {
+    /// 5xx and 429 are tried again by the SDKs; the reason is the operator's business.
+    fn later(error: impl std::fmt::Display) -> Self {
+        tracing::warn!(%error, "a twin cannot be used now");
+        Self { status: 503, code: 503_005, message: "the service is not available, try again".into() }
+    }
+}
+
 impl From<TwinError> for TwinRefused {
     fn from(error: TwinError) -> Self {
         Self { status: error.status(), code: error.code(), message: error.to_string() }
@@ -41,11 +49,7 @@ impl From<StoreError> for TwinRefused {
             StoreError::NotFound { .. } => {
                 Self { status: 404, code: 404_001, message: "the device does not exist any more".into() }
             }
-            // 5xx and 429 are tried again by the SDKs; the reason is the operator's business.
-            error => {
-                tracing::warn!(%error, "a twin cannot be used now");
-                Self { status: 503, code: 503_005, message: "the service is not available, try again".into() }
-            }
+            error => Self::later(error),
         }
     }
 }
@@ -87,7 +91,7 @@ async fn report(engine: &Engine, session: &DeviceSession, payload: &[u8]) -> Res
     let now = engine.clock().now();
     let version = twin::patch_reported(&mut twin, &patch, now)?;
     twins::update(&tx, &scope, session.device, &twin).await?;
-    commands::reported(&tx, engine, &scope, session.device, &patch).await?;
+    commands::reported(&tx, engine, &scope, session.device, &patch).await.map_err(TwinRefused::later)?;
     let patches = Patches { reported: Some(&patch), ..Patches::default() };
     events::patched(&tx, &scope, &session.address(), (&twin, patches), now);
     tx.commit().await?;

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Runs of a command that are kept for a device.
 pub const KEPT_RUNS: u32 = 100;
+/// Runs of all commands that are kept for a device.
+pub const KEPT_OF_DEVICE: u32 = 1_000;
 /// How long a command that may wait for its device does.
 pub const OFFLINE_TTL: Duration = Duration::hours(24);
 /// What a device answers to a command that goes on: its result is reported as a property of the command's name.

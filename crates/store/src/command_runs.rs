@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use muster_model::{
     CommandRunId, DeviceKey, Scope,
     c2d::Outcome,
-    command::{CommandRun, KEPT_RUNS, RunState},
+    command::{CommandRun, KEPT_OF_DEVICE, KEPT_RUNS, RunState},
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-/// Notes a run, and forgets the oldest beyond [`KEPT_RUNS`].
+/// Notes a run, and forgets the oldest beyond [`KEPT_RUNS`] of its command and [`KEPT_OF_DEVICE`] of its device.
 pub async fn insert(tx: &Tx, scope: &Scope, device: DeviceKey, run: &CommandRun) -> Result<(), StoreError> {
     let device = keys::in_scope(scope, device)?;
     let row = row::ActiveModel {
@@ -31,6 +31,9 @@ pub async fn insert(tx: &Tx, scope: &Scope, device: DeviceKey, run: &CommandRun)
     let sql = "delete from command_run where device = $1 and command = $2 and id <=
                 (select id from command_run where device = $1 and command = $2 order by id desc limit 1 offset $3)";
     tx.execute(sql, [device.into(), run.command.as_str().into(), i64::from(KEPT_RUNS).into()]).await?;
+    let sql = "delete from command_run where device = $1 and id <=
+                (select id from command_run where device = $1 order by id desc limit 1 offset $2)";
+    tx.execute(sql, [device.into(), i64::from(KEPT_OF_DEVICE).into()]).await?;
     Ok(())
 }
 
@@ -52,14 +55,31 @@ pub async fn list(
     Page::from_rows(query.all(&tx.db).await?, size).try_map(CommandRun::try_from)
 }
 
-/// The runs that the device works on, newest first.
-pub async fn running(tx: &Tx, scope: &Scope, device: DeviceKey) -> Result<Vec<CommandRun>, StoreError> {
+/// The runs that the device was asked for and has not ended, newest first.
+pub async fn open(tx: &Tx, scope: &Scope, device: DeviceKey) -> Result<Vec<CommandRun>, StoreError> {
     let query = row::Entity::find()
         .filter(row::Column::Device.eq(keys::in_scope(scope, device)?))
-        .filter(row::Column::State.eq(RunState::Running.name()))
+        // Word for word as in the index.
+        .filter(Expr::cust("state in ('sent', 'running')"))
         .order_by_desc(row::Column::Id)
         .limit(u64::from(KEPT_RUNS));
     query.all(&tx.db).await?.into_iter().map(CommandRun::try_from).collect()
+}
+
+/// Notes that the device has taken a run and works on it; a result that it has reported already stays. The run as it is
+/// then; nothing where it is forgotten.
+pub async fn begin(
+    tx: &Tx,
+    scope: &Scope,
+    device: DeviceKey,
+    (id, status): (CommandRunId, i64),
+) -> Result<Option<CommandRun>, StoreError> {
+    let sql = "update command_run set status = $3, state = case when state = 'sent' then 'running' else state end
+                where device = $1 and id = $2";
+    let device = keys::in_scope(scope, device)?;
+    tx.execute(sql, [device.into(), id.0.into(), status.into()]).await?;
+    let row = row::Entity::find_by_id((device, id.0)).one(&tx.db).await?;
+    row.map(CommandRun::try_from).transpose()
 }
 
 /// Writes what came of a run; one that is forgotten by now stays so.

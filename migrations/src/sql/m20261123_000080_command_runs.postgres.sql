@@ -15,7 +15,7 @@ create table command_run (
     primary key (device, id)
 );
 create index command_run_command on command_run (device, command, id); -- command_runs::list
-create index command_run_running on command_run (device) where state = 'running'; -- command_runs::running
+create index command_run_open on command_run (device) where state in ('sent', 'running'); -- command_runs::open
 
 alter table command_run enable row level security;
 create policy tenant_scope on command_run to muster_tenant using (device >> 32 = (select current_setting('muster.tenant')::int8));

@@ -15,4 +15,4 @@ create table command_run (
     primary key (device, id)
 );
 create index command_run_command on command_run (device, command, id); -- command_runs::list
-create index command_run_running on command_run (device) where state = 'running'; -- command_runs::running
+create index command_run_open on command_run (device) where state in ('sent', 'running'); -- command_runs::open

@@ -109,7 +109,9 @@ async fn a_command_is_checked_run_and_remembered(backend: Backend) {
         let refused = admin.post(&path(command), body.clone()).await;
         assert_eq!((refused.status, refused.text.contains(pointer)), (422, true), "{body}: {}", refused.text);
     }
-    assert_eq!(admin.post(&path("dance"), json!({})).await.status, 404);
+    for unknown in ["dance", "door.close", "door*close"] {
+        assert_eq!(admin.post(&path(unknown), json!({})).await.status, 404, "{unknown}");
+    }
     assert!((400..=422).contains(&admin.post(&path("heat"), json!({ "responseTimeout": "x" })).await.status));
     assert_eq!(runs(admin, &path("heat")).await.len(), 2, "what is not valid is no run");
     app.stop().await;
@@ -132,6 +134,23 @@ async fn a_command_that_goes_on_ends_with_what_is_reported(backend: Backend) {
     .await;
     assert_eq!((&ended["id"], &ended["response"]), (&ran["id"], &json!({ "seconds": 3 })));
     assert_eq!(ended["responseCode"], 202);
+
+    // A quick device has reported before its answer.
+    let heat = path("heat");
+    let (reply, ()) = tokio::join!(admin.post(&heat, json!({ "request": 1 })), async {
+        let (topic, _) = device.message().await.unwrap();
+        let rid = topic.split_once("/?$rid=").unwrap().1.to_owned();
+        let reported = br#"{"heat":{"value":7}}"#;
+        device.send("$iothub/twin/PATCH/properties/reported/?$rid=2", reported).await.unwrap();
+        eventually("the result is noted", || async {
+            (runs(admin, &path("heat")).await.remove(0)["state"] == "completed").then_some(())
+        })
+        .await;
+        device.send(&format!("$iothub/methods/res/202/?$rid={rid}"), b"").await.unwrap();
+    });
+    let run = reply.ok();
+    assert_eq!((&run["state"], &run["response"], &run["responseCode"]), (&json!("completed"), &json!(7), &json!(202)));
+    assert_eq!(run["fits"], false, "the template says that it is a text");
     app.stop().await;
 }
 

@@ -286,7 +286,7 @@ async fn a_stranger_finds_nothing(db: Db) {
     not_found("enrollment", individual_enrollments::get(&tx, scope, &id("pump-2")).await.map(drop));
     not_found("enrollment", individual_enrollments::delete(&tx, scope, &id("pump-2")).await);
     not_found("authority", authorities::delete(&tx, scope, &id("plant")).await);
-    not_found("runs", command_runs::running(&tx, scope, device.key).await);
+    not_found("runs", command_runs::open(&tx, scope, device.key).await);
     not_found("runs", command_runs::list(&tx, scope, (device.key, "reboot"), Paging::first(9)).await);
     not_found("messages", c2d::count(&tx, scope, device.key).await);
     not_found("messages", c2d::purge(&tx, scope, device.key).await);

@@ -181,8 +181,11 @@ fn Card(title: String, description: String, offered: Offered) -> impl IntoView {
                 runs,
                 Skeleton::Rows,
                 |page| {
+                    if page.value.is_empty() {
+                        return view! { <p class="card-body soft">"It was not run yet."</p> }.into_any();
+                    }
                     let runs = page.value.into_iter().map(past).collect_view();
-                    view! { <ol class="publications">{runs}</ol> }
+                    view! { <ol class="publications">{runs}</ol> }.into_any()
                 },
             )}
         </section>

@@ -441,7 +441,7 @@ async fn decide(engine: &Engine, connect: Connect<'_>, place: &Place) -> Result<
         vouched_by,
     };
     // The model is that of the last connection; a reconnect with the same one writes nothing.
-    let model = session.model_id.as_deref();
+    let model = session.model_id.as_deref().filter(|model| model.len() <= provisioning::MAX_MODEL_BYTES);
     let other_model = model.filter(|model| device.model.as_deref() != Some(model));
     if let (Some(_), Some(model)) = (&session.module, other_model) {
         let noted = provisioning::module_contact(engine, &session, model).await;

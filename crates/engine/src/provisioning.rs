@@ -40,7 +40,7 @@ const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 /// How often a first contact yields to another of the same device.
 const MAX_RACES: u32 = 8;
 /// Longer model ids are no DTMIs.
-const MAX_MODEL_BYTES: usize = 2048;
+pub(crate) const MAX_MODEL_BYTES: usize = 2048;
 
 /// What a device says of itself when it connects to the provisioning service.
 #[derive(Clone, Copy)]
@@ -322,7 +322,18 @@ pub async fn register(
     session: &DpsSession,
     payload: Option<&Value>,
 ) -> Result<Registration, DpsRefused> {
-    let registration = enroll(engine, session, payload).await?;
+    let mut attempts = 0;
+    let registration = loop {
+        match enroll(engine, session, payload).await {
+            // The device registers elsewhere at the same time: what was made there is taken.
+            Err(DpsRefused::Unavailable(EngineError::PreconditionFailed { .. } | EngineError::Conflict { .. }))
+                if attempts < MAX_RACES =>
+            {
+                attempts += 1;
+            }
+            done => break done?,
+        }
+    };
     let failure = match &registration.outcome {
         Outcome::Assigned { .. } => None,
         Outcome::Disabled => Some(FailureCode::EnrollmentDisabled),
@@ -603,7 +614,9 @@ pub(crate) async fn module_contact(engine: &Engine, session: &DeviceSession, mod
     let scope = session.scope();
     let tx = engine.store().begin(&scope).await?;
     note_model(&tx, &scope, session.device, model).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    engine.notify(scope.tenant, NoticeKind::Device, &session.device_id).await;
+    Ok(())
 }
 
 async fn note_model(tx: &Tx, scope: &Scope, device: DeviceKey, model: &str) -> Result<(), EngineError> {

@@ -94,10 +94,20 @@ fn payload(body: &[u8]) -> Result<Option<Value>, Fault> {
     }
     match serde_json::from_slice(body) {
         // A device that is told "assigned" would take the rest for done as well.
-        Ok(Body { tpm: Some(Value::Object(tpm)), .. }) if !tpm.is_empty() => Err(unsupported("attestation by TPM")),
-        Ok(Body { csr: Some(csr), .. }) if !csr.is_null() => Err(unsupported("issuing certificates")),
+        Ok(Body { tpm: Some(tpm), .. }) if !is_empty(&tpm) => Err(unsupported("attestation by TPM")),
+        Ok(Body { csr: Some(csr), .. }) if !is_empty(&csr) => Err(unsupported("issuing certificates")),
         Ok(Body { payload, .. }) => Ok(payload),
         Err(error) => Err(Fault::new(400, 400_004, format!("body is not a registration: {error}"))),
+    }
+}
+
+/// SDKs write members that they have nothing for.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
     }
 }
 
@@ -123,13 +133,13 @@ mod tests {
         for (body, expected) in [
             (r#"{"payload":{"modelId":"dtmi:a;1"},"registrationId":"r"}"#, Some(json!({"modelId": "dtmi:a;1"}))),
             (r#"{"payload":null,"registrationId":"r"}"#, None),
-            (r#"{"registrationId":"r","tpm":{}}"#, None),
+            (r#"{"registrationId":"r","tpm":{},"csr":""}"#, None),
             (" ", None),
             ("", None),
         ] {
             assert_eq!(payload(body.as_bytes()), Ok(expected), "{body}");
         }
-        for body in [r#"{"tpm":{"endorsementKey":"a"}}"#, r#"{"csr":"MII"}"#] {
+        for body in [r#"{"tpm":{"endorsementKey":"a"}}"#, r#"{"csr":"MII"}"#, r#"{"tpm":["a"]}"#] {
             let refused = payload(body.as_bytes()).expect_err("is not supported");
             assert_eq!((refused.status, refused.message.contains("not supported")), (400, true), "{body}");
         }
